@@ -1,0 +1,38 @@
+"""The folder of everything that can be made again."""
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+GIBIBYTE = 2**30
+
+
+def cache_folder() -> Path:
+    """$DEEPEN_CACHE, else $XDG_CACHE_HOME/deepen, else ~/.cache/deepen; not made here."""
+    if own := os.environ.get("DEEPEN_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deepen"
+
+
+def clear_cache() -> tuple[int, int]:
+    """Remove what is cached; the number of files that were there, and their bytes."""
+    folder = cache_folder()
+    sizes = [path.lstat().st_size for path in folder.rglob("*") if not path.is_dir()]
+    for room in ("packed", "datasets"):  # not the folder itself: $DEEPEN_CACHE may hold more
+        shutil.rmtree(folder / room, ignore_errors=True)
+    left = [path.lstat().st_size for path in folder.rglob("*") if not path.is_dir()]
+    return len(sizes) - len(left), sum(sizes) - sum(left)
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Where packed pictures lie, and how many bytes one set may take."""
+
+    folder: Path = field(default_factory=lambda: cache_folder() / "packed")
+    limit: int = 16 * GIBIBYTE
+
+    def holds(self, size: int) -> bool:
+        """Whether `size` more bytes are allowed: within the limit and half of the free disk."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return size <= min(self.limit, shutil.disk_usage(self.folder).free // 2)
