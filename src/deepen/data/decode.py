@@ -13,7 +13,7 @@ from types import TracebackType
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 Pixels = NDArray[np.uint8]
 
@@ -23,13 +23,13 @@ VERSION = 1
 MAX_PIXELS = 80_000_000
 """Below the 89 million at which Pillow warns and the 179 million at which it refuses."""
 
+TOO_MANY = f"more than {MAX_PIXELS // 10**6} million pixels"
+
 MAX_ASPECT = 200
 """Long side over short side; a sliver beyond it has nothing to show in a square."""
 
 MAX_SCANS = 100
 """Of a JPEG. Encoders write about ten; a few bytes can ask for one, and it takes all pixels."""
-
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 
 _SIGNATURES = {
     b"\xff\xd8\xff": "JPEG",
@@ -85,6 +85,10 @@ def open_picture(data: bytes, at_least: int = 0) -> Picture:
             return _open(data, at_least)
     except BadPicture:
         raise
+    except UnidentifiedImageError as error:
+        raise BadPicture("its header is damaged") from error
+    except Image.DecompressionBombError as error:
+        raise BadPicture(TOO_MANY) from error
     # Pillow's readers fail on damaged files with whatever their parsing meets: struct.error,
     # SyntaxError, IndexError, OverflowError, MemoryError, EOFError, …
     except Exception as error:
@@ -119,9 +123,9 @@ def _bound(width: int, height: int) -> None:
     if width < 1 or height < 1:
         raise BadPicture(f"{width} x {height} pixels")
     if width * height > MAX_PIXELS:
-        raise BadPicture(f"{width} x {height} pixels, more than {MAX_PIXELS // 10**6} million")
+        raise BadPicture(TOO_MANY)
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise BadPicture(f"{width} x {height} pixels, longer than {MAX_ASPECT} times its width")
+        raise BadPicture(f"{width} x {height} pixels, one side over {MAX_ASPECT} times the other")
 
 
 def _bound_scans(data: bytes) -> None:
