@@ -1,7 +1,9 @@
 """Tables of pictures, read by the library `datasets`: CSV, Parquet, saved datasets, the Hub."""
 
+import csv
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -95,21 +97,33 @@ def _split(path: Path) -> str:
 
 
 def _asked(what: str, load: Callable[[], Any]) -> Any:
-    import datasets
-
-    shown = datasets.utils.logging.is_progress_bar_enabled()
-    datasets.utils.logging.disable_progress_bar()
     try:
-        return load()
+        with _quiet_datasets():
+            return load()
     except Exception as error:  # whatever the readers of a foreign file meet
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
         reason = str(cause).partition("\n")[0] or type(cause).__name__
+        if "corresponds to no data" in reason:
+            reason = "it has no rows"
         raise UserError(f"{what} cannot be read as a table: {reason}") from error
+
+
+@contextmanager
+def _quiet_datasets() -> Iterator[None]:
+    """Without its bars and its log: what went wrong is said once, in the error."""
+    from datasets.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
     finally:
-        if shown:
-            datasets.utils.logging.enable_progress_bar()
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _refuse_absent(name: str) -> None:
@@ -145,15 +159,29 @@ def _read_files(paths: list[Path], split: str, columns: Columns) -> Rows:
     import datasets
 
     kind = TABLES[paths[0].suffix.casefold()]
-    # As text, a class 01 stays 01; and the class None is a class.
-    reading = {"dtype": str, "keep_default_na": False, "na_values": [""]} if kind == "csv" else {}
-    loaded = _asked(
-        str(paths[0]),
-        lambda: datasets.load_dataset(
-            kind, data_files=[str(p) for p in paths], split="train", cache_dir=_cache(), **reading
-        ),
-    )
-    return _rows(loaded, split, paths[0].parent, columns)
+
+    def load() -> Any:
+        return datasets.load_dataset(
+            kind,
+            data_files=[str(path) for path in paths],
+            split="train",
+            cache_dir=_cache(),
+            **(_as_text(paths[0]) if kind == "csv" else {}),
+        )
+
+    return _rows(_asked(str(paths[0]), load), split, paths[0].parent, columns)
+
+
+def _as_text(path: Path) -> dict[str, Any]:
+    """How to read a CSV file: all as text, so that a class 01 stays 01, and None a class."""
+    import datasets
+
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        header = next(csv.reader(file), [])
+    if not header:
+        raise ValueError("it is empty")
+    features = datasets.Features({name: datasets.Value("string") for name in header})
+    return {"features": features, "keep_default_na": False, "na_values": [""]}
 
 
 def _rows(dataset: Any, split: str, base: Path | None, columns: Columns) -> Rows:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from deepen.data.rows import SPLITS, Found, Rows, coded, some
+from deepen.data.rows import SPLITS, Found, Rows, coded, number, some
 from deepen.data.table import Indices, Lazy
 from deepen.errors import UserError
 
@@ -136,7 +136,8 @@ def _refuse_bare(listing: Listing, inside: list[str], depth: int) -> None:
     if bare:
         where = f"{listing.root}/{listing.tops[0]}" if depth == 2 else str(listing.root)
         raise UserError(
-            f"{where} holds {bare} pictures but no class folders; a folder for each class is needed"
+            f"{where} holds {number(bare, 'picture')} but no class folders; "
+            "a folder for each class is needed"
         )
     held = f"; files found: {_counted(listing.others)}" if listing.others else ""
     raise UserError(
@@ -147,16 +148,16 @@ def _refuse_bare(listing: Listing, inside: list[str], depth: int) -> None:
 
 def _notes(listing: Listing, inside: list[str], depth: int) -> Iterator[str]:
     if bare := len(listing.pictures) - len(inside):
-        yield f"{bare} pictures lie outside the class folders and are left out."
+        yield f"Outside the class folders, left out: {number(bare, 'picture')}."
     if listing.others:
-        yield f"{listing.others.total()} files are no pictures: {_counted(listing.others)}."
+        yield f"Not pictures by their names, left out: {_counted(listing.others)}."
     full = {"/".join(path.split("/")[:depth]) for path in inside}
     empty = [f for f in listing.folders if f and f.count("/") == depth - 1 and f not in full]
     if empty:
-        yield f"{len(empty)} class folders hold no pictures: {some(empty)}."
+        yield f"Class folders without pictures: {some(empty)}."
     nested = sorted({path.rpartition("/")[0] for path in inside if path.count("/") > depth})
     if nested:
-        yield f"{len(nested)} folders inside class folders belong to these: {some(nested)}."
+        yield f"Folders inside class folders belong to these: {some(nested)}."
 
 
 def _counted(others: Counter[str]) -> str:

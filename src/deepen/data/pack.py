@@ -209,7 +209,8 @@ def _load(path: Path, count: int, side: int) -> tuple[Pixels, Records] | None:
     """What was stored, unless it is missing, cut off or of another shape."""
     try:
         pixels: NDArray[np.uint8] = np.load(path.with_suffix(".npy"), mmap_mode="r")
-        with np.load(path.with_suffix(".npz")) as arrays:
+        # Opened here, as NumPy leaves a file open that turns out to be cut off.
+        with path.with_suffix(".npz").open("rb") as file, np.load(file) as arrays:
             records = Records(**{part.name: arrays[part.name] for part in fields(Records)})
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None

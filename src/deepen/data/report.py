@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from deepen.data.rows import some
+from deepen.data.rows import number, some
 from deepen.data.survey import Bad
 from deepen.errors import UserError
 
@@ -131,7 +131,7 @@ def _faults(report: Report) -> Iterator[str]:
         )
     for split, bad in report.bad.items():
         if bad:
-            yield f"{len(bad)} pictures of {split} cannot be used: {_reasons(bad)}."
+            yield f"{number(len(bad), 'picture')} of {split} cannot be used: {_reasons(bad)}."
 
 
 def _copies(report: Report) -> Iterator[str]:

@@ -55,6 +55,11 @@ def coded(labels: Sequence[str]) -> tuple[tuple[str, ...], Indices]:
     return classes, np.array([place[label] for label in labels], np.int64)
 
 
+def number(count: int, one: str, many: str = "") -> str:
+    """`1 picture`, `2 pictures`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
 def some(names: Sequence[str], at_most: int = 5) -> str:
     """The first few names, and how many more there are."""
     more = len(names) - at_most

@@ -18,7 +18,7 @@ from deepen.data.columns import (
     table_files,
 )
 from deepen.data.folder import listed, read_folder
-from deepen.data.rows import Found, Rows, some
+from deepen.data.rows import Found, Rows, number, some
 from deepen.data.split import choose, hold_out
 from deepen.data.table import Indices, Split, Table
 from deepen.errors import UserError, nearest
@@ -183,7 +183,8 @@ def _refuse_unknown(
 def _absent(split: str, classes: tuple[str, ...], used: tuple[str, ...]) -> Iterator[str]:
     there = set(used)
     if absent := [name for name in classes if name not in there]:
-        yield f"{split} has no picture of {len(absent)} classes: {some(absent)}."
+        count = number(len(absent), "class", "classes")
+        yield f"{split} has no picture of {count}: {some(absent)}."
 
 
 def _recoded(rows: Rows, classes: tuple[str, ...]) -> Split:
