@@ -8,7 +8,7 @@ class UserError(Exception):
     """Something asked for that cannot be had: one line saying what was asked, found and allowed."""
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818 - asked for, not an error
     """Ctrl-C or SIGTERM arrived; the loop that noticed left everything in order."""
 
     def __init__(self, signal_number: int) -> None:

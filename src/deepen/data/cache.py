@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 GIBIBYTE = 2**30
 
@@ -23,6 +24,36 @@ def clear_cache() -> tuple[int, int]:
         shutil.rmtree(folder / room, ignore_errors=True)
     left = [path.lstat().st_size for path in folder.rglob("*") if not path.is_dir()]
     return len(sizes) - len(left), sum(sizes) - sum(left)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What lies in the cache, or lay there before it was cleared."""
+
+    folder: str
+    files: int
+    bytes: int
+    cleared: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    def __rich__(self) -> str:
+        """For a terminal."""
+        size = f"{self.files} files, {self.bytes / 2**20:,.1f} MiB"
+        if self.cleared:
+            return f"removed {size} from {self.folder}"
+        return f"{self.folder} holds {size}; deepen cache --clear removes them"
+
+
+def usage(*, clear: bool) -> Usage:
+    """What lies in the cache; removed if `clear`."""
+    folder = cache_folder()
+    if clear:
+        return Usage(str(folder), *clear_cache(), cleared=True)
+    sizes = [path.lstat().st_size for path in folder.rglob("*") if not path.is_dir()]
+    return Usage(str(folder), len(sizes), sum(sizes), cleared=False)
 
 
 @dataclass(frozen=True)

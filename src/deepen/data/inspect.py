@@ -1,5 +1,6 @@
 """A look at every picture of a table before anything is trained on it."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from deepen.data.copies import Pairs, exact_pairs, near_pairs
 from deepen.data.report import Copy, Place, Range, Report
+from deepen.data.source import Source, read
 from deepen.data.split import choose
 from deepen.data.survey import Bad, Records, bad_pictures, joined, survey
 from deepen.data.table import Indices, Split, Table
@@ -48,6 +50,13 @@ def inspect(
         passing = survey(split.select(chosen), LOOK, workers, watch)
         looked[name] = _Looked(split, chosen, joined([records for records, _ in passing]))
     return _report(table, looked, workers)
+
+
+def check(
+    source: Source, workers: int | None = None, sample: int | None = None, watch: Watch = silent
+) -> Report:
+    """What `deepen check` says of a source. Raises UserError where it cannot be read at all."""
+    return inspect(read(source, seed=0), workers or os.cpu_count() or 1, watch, sample)
 
 
 def _report(table: Table, looked: Mapping[str, _Looked], workers: int) -> Report:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -52,6 +52,8 @@ class Packed:
     key: str
     """Digest of the split's contents and of how they were made into squares."""
     ahead: int = 0
+    unreadable: frozenset[int] = frozenset()
+    """None of the m: bad ones were left out."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -95,6 +97,11 @@ class Streamed:
     def names(self) -> Sequence[str]:
         """(n)."""
         return self.split.names
+
+    @property
+    def unreadable(self) -> Collection[int]:
+        """The places of the bad pictures met so far."""
+        return self.bad.keys()
 
     def fetch(self, indices: Indices) -> Pixels:
         """(b,) -> (b, R, R, 3); look for `indices` in `bad` afterwards."""

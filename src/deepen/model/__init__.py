@@ -1,0 +1,1 @@
+"""A network that knows its classes and its pixels: what every verb takes and gives."""

@@ -1,0 +1,1 @@
+"""SGD on a model."""

@@ -1,0 +1,293 @@
+"""The command line: one verb is one call. Nothing here decides anything."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from deepen.data.augment import Augment
+from deepen.data.source import Source
+from deepen.errors import Interrupted, UserError
+from deepen.flags import chosen, flags_of, made, whole
+from deepen.model.options import Inference, Machine
+from deepen.nets.choice import Choice
+from deepen.training.recipe import RECIPES, Recipe, RecipeName
+from deepen.training.settings import Settings
+from deepen.watch import Stop, watched
+
+if TYPE_CHECKING:
+    from deepen.flags import Flags as AugmentFlags
+    from deepen.flags import Flags as ChoiceFlags
+    from deepen.flags import Flags as InferenceFlags
+    from deepen.flags import Flags as InfoFlags
+    from deepen.flags import Flags as MachineFlags
+    from deepen.flags import Flags as RecipeFlags
+    from deepen.flags import Flags as SettingsFlags
+    from deepen.flags import Flags as SourceFlags
+else:
+    SourceFlags = flags_of(Source, "Pictures", omit="source")
+    ChoiceFlags = flags_of(Choice, "Network")
+    InfoFlags = flags_of(Choice, "Network", omit="depth")
+    SettingsFlags = flags_of(Settings, "Training")
+    MachineFlags = flags_of(Machine, "Machine")
+    InferenceFlags = flags_of(Inference, "Inference")
+    RecipeFlags = flags_of(Recipe, "Recipe", named=RECIPES)
+    augments = {name: recipe.augment for name, recipe in RECIPES.items()}
+    AugmentFlags = flags_of(Augment, "Augmentation", named=augments)
+
+FLAT = Parameter(name="*")
+Whole = Annotated[int | None, Parameter(converter=whole)]
+Json = Annotated[bool, Parameter(name="--json")]
+
+app = App(
+    name="deepen",
+    help="Residual networks of any depth, trained on your own images.",
+    help_format="plaintext",
+    default_parameter=Parameter(negative=()),
+)
+
+
+@app.command
+def demo(*, out: Path | None = None) -> None:
+    """Train ResNet-20 on the built-in pictures, evaluate it, predict some, draw a report."""
+    from deepen.training.demo import demo
+
+    with session() as (console, stop):
+        demo(out, console, stop)
+
+
+@app.command
+def train(
+    source: str | None = None,
+    /,
+    *,
+    out: Path | None = None,
+    resume: Path | None = None,
+    recipe: RecipeName = "fast",
+    json: Json = False,
+    settings: Annotated[SettingsFlags, FLAT] = SettingsFlags(),
+    network: Annotated[ChoiceFlags, FLAT] = ChoiceFlags(),
+    pictures: Annotated[SourceFlags, FLAT] = SourceFlags(),
+    machine: Annotated[MachineFlags, FLAT] = MachineFlags(),
+    recipe_flags: Annotated[RecipeFlags, FLAT] = RecipeFlags(),
+    augment_flags: Annotated[AugmentFlags, FLAT] = AugmentFlags(),
+) -> None:
+    """Train a network on pictures.
+
+    Parameters
+    ----------
+    source
+        Folder, table or Hugging Face dataset; the built-in pictures where there is none.
+    out
+        Folder of the run; a new one in runs/ unless told otherwise.
+    resume
+        Folder of a run to go on with, as its run.json says; only --workers may be given beside it.
+    recipe
+        Where the settings below start from: fast, or as in the paper for CIFAR or ImageNet.
+    json
+        Print the evaluation as JSON; everything else goes to standard error.
+    """
+    from deepen.training import job, lines
+    from deepen.training.loop import train
+
+    base = RECIPES[recipe]
+    asked = made(
+        Settings,
+        settings,
+        source=made(Source, pictures, source=source),
+        choice=made(Choice, network),
+        recipe=replace(chosen(base, recipe_flags), augment=chosen(base.augment, augment_flags)),
+        machine=made(Machine, machine),
+    )
+    with session(json) as (console, stop):
+        task = job.prepared_or_resumed(asked, out, resume, watched(console, stop))
+        lines.say(task, console)
+        show(train(task, console, stop), json)
+        lines.say_next(task, console)
+
+
+@app.command
+def evaluate(
+    run: Path,
+    source: str | None = None,
+    /,
+    *,
+    json: Json = False,
+    pictures: Annotated[SourceFlags, FLAT] = SourceFlags(),
+    machine: Annotated[MachineFlags, FLAT] = MachineFlags(),
+    inference: Annotated[InferenceFlags, FLAT] = InferenceFlags(),
+) -> None:
+    """Hold a model against labelled pictures: errors with intervals, by class, calibration.
+
+    Parameters
+    ----------
+    run
+        Run folder or model file.
+    source
+        Labelled pictures; those held out from training where there is none.
+    """
+    from deepen.model.evaluate import evaluate
+
+    with session(json) as (console, stop):
+        labelled = made(Source, pictures, source=source) if source else None
+        watch = watched(console, stop)
+        machine_, inference_ = made(Machine, machine), made(Inference, inference)
+        show(evaluate(run, labelled, machine_, inference_, watch), json)
+
+
+@app.command
+def predict(
+    run: Path,
+    *files: str,
+    json: Json = False,
+    csv: bool = False,
+    machine: Annotated[MachineFlags, FLAT] = MachineFlags(),
+    inference: Annotated[InferenceFlags, FLAT] = InferenceFlags(),
+) -> None:
+    """Name what is in pictures.
+
+    Parameters
+    ----------
+    run
+        Run folder or model file.
+    files
+        Pictures, folders of them, or - to read paths from standard input, one a line.
+    json
+        A JSON object a line.
+    csv
+        Comma-separated: name, label, probability, error.
+    """
+    from deepen.model.predict import predict
+
+    with session(json or csv) as (console, stop):
+        paths = sys.stdin.read().splitlines() if files == ("-",) else files
+        machine_, inference_ = made(Machine, machine), made(Inference, inference)
+        found = predict(run, paths, machine_, inference_, watched(console, stop))
+        if json or csv:
+            sys.stdout.write(found.json_lines() if json else found.csv())
+        else:
+            show(found)
+
+
+@app.command
+def compare(*runs: Path, picture: Path = Path("compare.png"), json: Json = False) -> None:
+    """Hold runs against the first of them: settings that differ, errors, curves.
+
+    Parameters
+    ----------
+    runs
+        Folders of finished runs, two or more.
+    picture
+        Where the curves are drawn.
+    """
+    from deepen.training.compare import compare
+
+    show(compare(runs, picture), json)
+
+
+@app.command
+def check(
+    source: str | None = None,
+    /,
+    *,
+    sample: Whole = None,
+    workers: Whole = None,
+    json: Json = False,
+    pictures: Annotated[SourceFlags, FLAT] = SourceFlags(),
+) -> None:
+    """Look at every picture of a source: counts, sizes, bad files, copies, imbalance.
+
+    Parameters
+    ----------
+    source
+        Folder, table or Hugging Face dataset; the built-in pictures where there is none.
+    sample
+        Look at so many pictures a split, not at all of them.
+    workers
+        Threads that decode; one a core unless told otherwise.
+    """
+    from deepen.data.inspect import check
+
+    with session(json) as (console, stop):
+        watch = watched(console, stop)
+        show(check(made(Source, pictures, source=source), workers, sample, watch), json)
+
+
+@app.command
+def info(
+    network: str | None = None,
+    /,
+    *,
+    image_size: Whole = None,
+    classes: Annotated[int, Parameter(converter=whole)] = 10,
+    batch: Annotated[int, Parameter(converter=whole)] = 128,
+    json: Json = False,
+    choice: Annotated[InfoFlags, FLAT] = InfoFlags(),
+) -> None:
+    """List the published networks, or show one stage by stage.
+
+    Parameters
+    ----------
+    network
+        A published name, a depth, a run folder or a model file.
+    image_size
+        Pixels a side: 32 for a depth unless told otherwise; above 64 the stem is ImageNet's.
+    classes
+        Outputs of a network given by its depth.
+    batch
+        Pictures for which activations are counted.
+    """
+    from deepen.model.info import info
+
+    show(info(network, made(Choice, choice), image_size, classes, batch), json)
+
+
+@app.command
+def cache(*, clear: bool = False, json: Json = False) -> None:
+    """Say what lies in the cache of decoded pictures, or remove it.
+
+    Parameters
+    ----------
+    clear
+        Remove everything in it; it is made again when needed.
+    """
+    from deepen.data.cache import usage
+
+    show(usage(clear=clear), json)
+
+
+@contextmanager
+def session(machine_readable: bool = False) -> Iterator[tuple[Console, Stop]]:
+    """A console (standard error where standard output is for a machine) and a stop flag."""
+    with Stop() as stop:
+        yield Console(stderr=machine_readable, highlight=False), stop
+
+
+def show(result: Any, as_json: bool = False) -> None:
+    """Print a result on standard output: for a person, or as JSON."""
+    if as_json:
+        json.dump(result.to_dict() if result else None, sys.stdout)
+        print()
+    elif result is not None:
+        Console(highlight=False).print(result)
+
+
+def main() -> None:
+    """Run the command line; exit with 2, and one line, for what a user can mend."""
+    try:
+        app(exit_on_error=False, print_error=False)
+    except (UserError, CycloptsError) as error:
+        sys.exit(_said(error))
+    except Interrupted as error:
+        sys.exit(128 + error.signal_number)
+
+
+def _said(error: Exception) -> int:
+    print("deepen:", " ".join(str(error).split()), file=sys.stderr)
+    return 2

@@ -1,0 +1,137 @@
+"""What `deepen info` prints: the published networks, or one network stage by stage."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from deepen.nets.choice import Choice, spec_of
+from deepen.nets.cost import Cost, cost, stage_costs
+from deepen.nets.spec import EXPANSION, Spec
+from deepen.nets.zoo import TABLE, published
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+CIFAR_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Info:
+    """One network at one size of picture: Table 1 of arXiv:1512.03385 with what each stage costs."""
+
+    name: str
+    spec: Spec
+    image_size: int
+    """Pixels a side."""
+    batch: int
+    """Pictures for which activation bytes are counted, in fp32."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        stages = zip(self._names(), stage_costs(self.spec, self.image_size), strict=True)
+        return {
+            "name": self.name,
+            "depth": self.spec.depth,
+            "spec": self.spec.to_dict(),
+            "image_size": self.image_size,
+            "batch": self.batch,
+            "total": self._row(cost(self.spec, self.image_size)),
+            "stages": [{"name": name} | self._row(part) for name, part in stages],
+        }
+
+    def __rich__(self) -> "Table":
+        """For a terminal."""
+        from rich.table import Table
+
+        title = f"{self.name}: {self.spec.depth} layers, {describe(self.spec)}"
+        caption = f"Images of {self.image_size} pixels; activations kept for a batch of {self.batch}, fp32."
+        table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+        for heading in ("stage", "output", "layers"):
+            table.add_column(heading)
+        for heading in ("parameters", "multiply-adds", "activations"):
+            table.add_column(heading, justify="right")
+        parts = stage_costs(self.spec, self.image_size)
+        for name, layers, part in zip(self._names(), self._layers(), parts, strict=True):
+            table.add_row(name, f"{part.size}x{part.size}", layers, *self._numbers(part))
+        table.add_section()
+        table.add_row("total", "", "", *self._numbers(cost(self.spec, self.image_size)))
+        return table
+
+    def _names(self) -> list[str]:
+        return ["stem", *(f"layer{s}" for s in range(1, len(self.spec.blocks) + 1)), "head"]
+
+    def _layers(self) -> list[str]:
+        spec = self.spec
+        stem = f"3x3, {spec.width}" if spec.stem == "cifar" else f"7x7, {spec.width}, /2; pool /2"
+        stages = [_block(spec, 2**s) + f" x {count}" for s, count in enumerate(spec.blocks)]
+        return [stem, *stages, f"mean, {spec.classes} outputs"]
+
+    def _numbers(self, part: Cost) -> list[str]:
+        size = part.activation_bytes(self.batch)
+        return [f"{part.parameters:,}", f"{part.multiply_adds:,}", f"{size / 2**20:,.1f} MiB"]
+
+    def _row(self, part: Cost) -> dict[str, int]:
+        return {
+            "size": part.size,
+            "parameters": part.parameters,
+            "multiply_adds": part.multiply_adds,
+            "activation_bytes": part.activation_bytes(self.batch),
+        }
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Every published network."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"networks": [asdict(row) | {"depth": row.spec.depth} for row in TABLE]}
+
+    def __rich__(self) -> "Table":
+        """For a terminal."""
+        from rich.table import Table
+
+        caption = (
+            "Error: top-1, percent, as the source reports it. Any other depth: deepen info DEPTH"
+        )
+        table = Table(caption=caption, caption_justify="left")
+        table.add_column("network", no_wrap=True)
+        for heading in ("depth", "parameters", "multiply-adds", "error"):
+            table.add_column(heading, justify="right")
+        table.add_column("source")
+        for row in TABLE:
+            whole = cost(row.spec, row.image_size)
+            numbers = f"{whole.parameters / 1e6:.2f} M", f"{whole.multiply_adds / 1e9:.2f} G"
+            error = "" if row.error is None else f"{row.error:.2f}"
+            table.add_row(row.name, str(row.spec.depth), *numbers, error, row.source)
+        return table
+
+
+def info(
+    asked: str, choice: Choice, image_size: int | None = None, classes: int = 10, batch: int = 128
+) -> Info:
+    """A network by published name, or by depth as `choice` and the image size complete it.
+
+    Raises UserError for a name or depth that does not exist.
+    """
+    if asked.isdigit():
+        size = image_size or (224 if choice.stem == "imagenet" else CIFAR_SIZE)
+        depth = Choice(**{**asdict(choice), "depth": int(asked)})
+        return Info(f"depth {asked}", spec_of(depth, size, classes), size, batch)
+    row = published(asked)
+    return Info(row.name, row.spec, image_size or row.image_size, batch)
+
+
+def describe(spec: Spec) -> str:
+    """A network in a line: its blocks by stage, its shortcuts, its stem."""
+    split = "-".join(str(count) for count in spec.blocks)
+    shortcuts = "plain" if spec.shortcut is None else f"shortcuts {spec.shortcut}"
+    order = ", pre-activation" if spec.order == "pre" else ""
+    return f"{spec.block} blocks {split}, {shortcuts}{order}, {spec.stem} stem"
+
+
+def _block(spec: Spec, scale: int) -> str:
+    width, inner = spec.width * scale, (spec.inner or spec.width) * scale
+    if spec.block == "basic":
+        return f"[3x3, {width}; 3x3, {width}]"
+    groups = f" in {spec.groups}" if spec.groups > 1 else ""
+    return f"[1x1, {inner}; 3x3, {inner}{groups}; 1x1, {width * EXPANSION[spec.block]}]"

@@ -1,0 +1,174 @@
+"""From what was asked for to what can be run: pictures read, network built, steps counted."""
+
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from deepen.data.loader import steps_per_epoch
+from deepen.data.preprocess import Preprocess
+from deepen.data.ready import Data, measured, ready, usual_side
+from deepen.data.source import read
+from deepen.data.table import Table
+from deepen.errors import UserError
+from deepen.model.machine import Chosen, choose
+from deepen.model.model import Model, new
+from deepen.model.options import Machine
+from deepen.nets.choice import SMALL, spec_of
+from deepen.training.plan import Plan
+from deepen.training.recipe import Recipe
+from deepen.training.run import Run, free_folder
+from deepen.training.settings import Settings
+from deepen.training.step import Task
+from deepen.training.trial import seconds_per_step
+from deepen.watch import Watch, silent
+
+LARGE = 224
+"""Pixels a side for larger pictures, as in section 3.4 of arXiv:1512.03385."""
+MARGIN = 0.95
+"""Share of the minutes given that is planned for: the rest is for what a trial cannot see."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training that can begin, or go on."""
+
+    run: Run
+    settings: Settings
+    plan: Plan
+    data: Data
+    model: Model
+    task: Task
+    machine: Chosen
+    step_seconds: float
+    """Expected, from a short trial."""
+    notes: tuple[str, ...]
+    """What was decided while reading the pictures, to be said."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the model file says of its origin."""
+        return {"source": asdict(self.settings.source), "seed": self.plan.seed}
+
+    @property
+    def seconds(self) -> float:
+        """Expected for the whole training."""
+        return self.plan.steps * self.step_seconds * (1 + _validation_share(self.data))
+
+
+def prepare(settings: Settings, out: str | Path | None = None, watch: Watch = silent) -> Job:
+    """Read, check and settle everything, then write the run folder; raises UserError before that.
+
+    Without `out` the folder is a new one in runs/, called after the source.
+    """
+    began = time.monotonic()
+    name = Path(settings.source.source or "built-in").stem or "pictures"
+    run = Run(Path(out) if out else free_folder(Path("runs"), name))
+    run.refuse_if_used()
+    machine = choose(settings.machine, training=True)
+    table = read(settings.source, settings.seed)
+    size = settings.image_size or _usual_size(table)
+    recipe = fitted(settings.recipe, size, len(table.splits["train"]))
+    spec = spec_of(settings.choice, size, len(table.classes))
+    preprocess = preprocessing(size)
+    stored = recipe.augment.stored(size, preprocess.resize)
+    data = ready(table, preprocess, stored, machine.workers, watch)
+    model = new(spec, table.classes, measured(preprocess, data.train), settings.seed)
+    task = task_of(model, recipe, machine, data)
+    each = seconds_per_step(task, stored)
+    per_epoch = steps_per_epoch(len(data.train.labels), recipe.batch)
+    steps = recipe.epochs * per_epoch
+    if settings.minutes is not None:
+        left = 60 * settings.minutes - (time.monotonic() - began)
+        steps = max(1, int(MARGIN * left / (each * (1 + _validation_share(data)))))
+    plan = Plan(
+        spec=spec,
+        classes=table.classes,
+        preprocess=model.preprocess,
+        recipe=replace(recipe, epochs=-(-steps // per_epoch)),
+        stored=stored,
+        steps=steps,
+        steps_per_epoch=per_epoch,
+        seed=settings.seed,
+        device=machine.device.type,
+        precision=machine.precision,
+        threads=machine.threads,
+        data=data.fingerprint,
+    )
+    run.begin({"settings": settings.to_dict(), "plan": plan.to_dict(), "step_seconds": each})
+    return Job(run, settings, plan, data, model, task, machine, each, table.notes)
+
+
+def resume(folder: str | Path, workers: int | None = None, watch: Watch = silent) -> Job:
+    """The job of a run folder, settled as it was; raises UserError where the pictures changed."""
+    run = Run(Path(folder))
+    written = run.settings()
+    settings, plan = Settings.from_dict(written["settings"]), Plan.from_dict(written["plan"])
+    same = Machine(plan.device, plan.precision, plan.threads, workers)  # type: ignore[arg-type]
+    machine = choose(same, training=True)
+    table = read(settings.source, settings.seed)
+    data = ready(table, plan.preprocess, plan.stored, machine.workers, watch)
+    if data.fingerprint != plan.data:
+        raise UserError(
+            f"the pictures of {table.source} are not those that {run.folder} began with"
+        )
+    model = new(plan.spec, plan.classes, plan.preprocess, plan.seed)
+    task = task_of(model, plan.recipe, machine, data)
+    each = written["step_seconds"]
+    return Job(run, settings, plan, data, model, task, machine, each, table.notes)
+
+
+def prepared_or_resumed(
+    settings: Settings, out: Path | None, folder: Path | None, watch: Watch
+) -> Job:
+    """A new job, or that of a run folder, whose own settings hold: none may be given beside it."""
+    if folder is None:
+        return prepare(settings, out, watch)
+    workers = settings.machine.workers
+    if out is not None or settings != Settings(machine=Machine(workers=workers)):
+        raise UserError(
+            f"--resume {folder} goes on with the settings in its run.json; "
+            "beside it only --workers may be given"
+        )
+    return resume(folder, workers, watch)
+
+
+def fitted(recipe: Recipe, size: int, pictures: int) -> Recipe:
+    """The recipe with what it leaves open settled for `pictures` of `size` pixels."""
+    crop = recipe.augment.crop
+    if crop == "auto":
+        crop = "shift" if size <= SMALL else "resized"
+    batch = recipe.batch or max(16, min(500 if size <= SMALL else 64, pictures // 20))
+    accumulate = recipe.accumulate
+    batch = max(accumulate, min(batch, pictures) // accumulate * accumulate)
+    return replace(recipe, batch=batch, augment=replace(recipe.augment, crop=crop))
+
+
+def preprocessing(size: int) -> Preprocess:
+    """Small pictures whole; of larger ones the centre of a square 256/224 as large (section 3.4)."""
+    resize = size if size <= SMALL else round(size * 256 / 224)
+    return Preprocess(size, resize, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+
+
+def task_of(model: Model, recipe: Recipe, machine: Chosen, data: Data) -> Task:
+    """What a training step works on."""
+    weights = None
+    if recipe.class_weights:
+        counts = np.bincount(data.train.labels, minlength=len(model.classes))
+        shares = counts.sum() / (len(counts) * np.maximum(counts, 1))
+        weights = torch.tensor(shares, dtype=torch.float32, device=machine.device)
+    return Task(model.network, recipe, model.preprocess, machine, weights, len(model.classes))
+
+
+def _usual_size(table: Table) -> int:
+    side = usual_side(table)
+    return max(8, side) if side <= SMALL else LARGE
+
+
+def _validation_share(data: Data) -> float:
+    """Time of validation beside that of training: a forward pass is about a third of a step."""
+    held_out = len(data.validation.labels) if data.validation else 0
+    return held_out / len(data.train.labels) / 3

@@ -1,0 +1,116 @@
+"""What a training says while it runs: to the terminal, to log.jsonl and to TensorBoard."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from deepen.training.plan import Plan
+from deepen.training.run import Run
+from deepen.training.state import Progress as Standing
+from deepen.training.step import Result
+from deepen.watch import Stop, Watch, watched
+
+LOG_SECONDS = 2.0
+"""Between two lines of the log within an epoch."""
+PRINT_SECONDS = 30.0
+"""Between two printed lines within an epoch, where there is no terminal to draw a bar on."""
+
+
+class Journal:
+    """Keeps the log of one training; made by `opened`."""
+
+    def __init__(self, run: Run, plan: Plan, console: Console, watch: Watch) -> None:
+        from torch.utils.tensorboard.writer import SummaryWriter
+
+        self.run, self.plan, self.console, self.watch = run, plan, console, watch
+        self.events = SummaryWriter(str(run.folder))
+        self.bar = _bar(console)
+        self._task = self.bar.add_task("", total=plan.steps, said="")
+        self._logged = self._printed = time.monotonic()
+
+    def begin(self, standing: Standing) -> None:
+        """Say where a resumed training goes on."""
+        self.bar.update(self._task, completed=standing.step)
+        if standing.step:
+            self.run.forget_after(standing.step)
+            self.console.print(f"going on after step {standing.step} of {self.plan.steps}")
+            self.run.log("resumed", step=standing.step)
+
+    def step(self, standing: Standing, result: Result) -> None:
+        """Show a step; write some of them down."""
+        now = time.monotonic()
+        said = _so_far(standing)
+        self.bar.update(self._task, completed=standing.step, said=said)
+        if not self.console.is_terminal and now - self._printed > PRINT_SECONDS:
+            self._print(f"step {standing.step} of {self.plan.steps}: {said}")
+        if now - self._logged > LOG_SECONDS:
+            self._logged = now
+            self.run.log("step", step=standing.step, loss=result.loss, gradient=result.gradient)
+            self.events.add_scalar("loss/step", result.loss, standing.step)
+            self.events.add_scalar("gradient", result.gradient, standing.step)
+
+    def epoch(self, standing: Standing, validation_error: float | None) -> None:
+        """Show an epoch and write it down."""
+        loss, error = standing.loss / standing.seen, standing.wrong / standing.seen
+        held_out = (
+            f", validation error {100 * validation_error:.2f} %"
+            if validation_error is not None
+            else ""
+        )
+        number = f"epoch {standing.epoch + 1} of {self.plan.epochs}"
+        self._print(f"{number}: {_so_far(standing)}{held_out}")
+        self.run.log(
+            "epoch",
+            step=standing.step,
+            epoch=standing.epoch + 1,
+            seconds=round(standing.seconds, 3),
+            loss=loss,
+            train_error=error,
+            validation_error=validation_error,
+        )
+        self.events.add_scalar("loss/epoch", loss, standing.step)
+        self.events.add_scalar("error/train", error, standing.step)
+        if validation_error is not None:
+            self.events.add_scalar("error/validation", validation_error, standing.step)
+
+    def _print(self, line: str) -> None:
+        self._printed = time.monotonic()
+        self.console.print(line)
+
+
+@contextmanager
+def opened(run: Run, plan: Plan, console: Console, stop: Stop) -> Iterator[Journal]:
+    """The journal of a run, its bar shown on terminals until it is closed."""
+    journal = Journal(run, plan, console, watched(console, stop))
+    try:
+        if console.is_terminal:
+            journal.bar.start()
+        yield journal
+    finally:
+        journal.bar.stop()
+        journal.events.close()
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("steps, {task.fields[said]}"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+        refresh_per_second=4,
+    )
+
+
+def _so_far(standing: Standing) -> str:
+    """Of this epoch: mean loss, error, and images a second."""
+    seen = max(standing.seen, 1)
+    speed = standing.seen / standing.epoch_seconds if standing.epoch_seconds else 0.0
+    return (
+        f"loss {standing.loss / seen:.3f}, error {100 * standing.wrong / seen:.1f} %, "
+        f"{speed:,.0f} images/s"
+    )
