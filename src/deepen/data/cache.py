@@ -4,6 +4,8 @@ import os
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from deepen.errors import UserError
 from typing import Any
 
 GIBIBYTE = 2**30
@@ -65,5 +67,15 @@ class Cache:
 
     def holds(self, size: int) -> bool:
         """Whether `size` more bytes are allowed: within the limit and half of the free disk."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.make()
         return size <= min(self.limit, shutil.disk_usage(self.folder).free // 2)
+
+    def make(self) -> None:
+        """See that the folder is there. Raises UserError."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"no cache can be made at {self.folder}: {error.strerror}; "
+                "DEEPEN_CACHE names another folder"
+            ) from error

@@ -30,6 +30,7 @@ from deepen.data.survey import (
     survey,
 )
 from deepen.data.table import Indices, Split, picked
+from deepen.errors import UserError
 from deepen.watch import Watch
 
 FORMAT = 1
@@ -128,16 +129,16 @@ def pack(split: Split, preprocess: Preprocess, cache: Cache, workers: int, watch
     """The squares of a split, from the cache if its contents were packed before.
 
     Nothing is left behind if it stops half-way; several processes may pack the same at once.
-    Raises Interrupted where `watch` does, OSError when the disk is full.
+    Raises Interrupted where `watch` does, UserError when the disk is full.
     """
-    cache.folder.mkdir(parents=True, exist_ok=True)
+    cache.make()
     key = _key(split, preprocess, workers, watch)
     stored = _load(cache.folder / key, len(split), preprocess.resize)
     if stored is None:
         _store(cache.folder / key, split, preprocess, workers, watch)
         stored = _load(cache.folder / key, len(split), preprocess.resize)
     if stored is None:
-        raise OSError(f"{cache.folder / key}.npy does not hold what was written")
+        raise UserError(f"the cache does not keep what is written: {cache.folder / key}.npy")
     pixels, records = stored
     good = np.flatnonzero(records.good)
     return Packed(
@@ -207,9 +208,10 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
             os.replace(file.name, path)
-        except BaseException:
+        except OSError as error:
+            raise UserError(f"the cache cannot be written: {error.strerror}: {path}") from error
+        finally:
             Path(file.name).unlink(missing_ok=True)
-            raise
 
 
 def _load(path: Path, count: int, side: int) -> tuple[Pixels, Records] | None:

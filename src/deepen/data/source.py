@@ -59,12 +59,7 @@ def read(source: Source, seed: int) -> Table:
     found = _found(source)
     table = _matched(name, found)
     if source.validation:
-        if "train" not in table.splits:
-            raise UserError(f"{name} has no training split, only {some(list(table.splits))}")
-        if len(table.classes) < 2:
-            raise UserError(
-                f"{name} has a single class, {table.classes[0]}; two are needed{_hint(source)}"
-            )
+        _refuse_untrainable(table)
         table = _with_validation(table, source, found.splits["train"].groups, seed)
     return _limited(table, source.limit, seed)
 
@@ -106,16 +101,18 @@ def _neighbour(path: Path) -> str:
     folder = path.parent
     while not folder.is_dir():
         folder, path = folder.parent, folder
-    close = nearest(path.name, [entry.name for entry in folder.iterdir()])
-    return close and close.replace("mean ", f"mean {folder}/" if str(folder) != "." else "mean ")
+    return nearest(path.name, [entry.name for entry in folder.iterdir()])
 
 
-def _hint(source: Source) -> str:
-    """The folder below, where it looks like the one that was meant."""
-    top = Path(source.source or BUILTIN)
-    below = [entry for entry in top.iterdir() if entry.is_dir()] if top.is_dir() else []
-    inner = [entry.name for entry in below[0].iterdir() if entry.is_dir()] if below else []
-    return f"; did you mean {below[0]}, with {some(sorted(inner))}?" if len(inner) > 1 else ""
+def _refuse_untrainable(table: Table) -> None:
+    if "train" not in table.splits:
+        raise UserError(f"{table.source} has no training split, only {some(list(table.splits))}")
+    if len(table.classes) == 1:
+        only = table.classes[0]
+        below = Path(table.source) / only
+        inner = sorted(path.name for path in below.glob("*/"))
+        hint = f"; did you mean {below}, with {some(inner)}?" if len(inner) > 1 else ""
+        raise UserError(f"{table.source} has a single class, {only}; two are needed{hint}")
 
 
 def _matched(name: str, found: Found) -> Table:

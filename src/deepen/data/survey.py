@@ -1,4 +1,4 @@
-"""One pass over a split: each picture read and decoded once, what it is written down."""
+"""One pass over a split: each picture is read and decoded once, and what it is written down."""
 
 import hashlib
 from collections import deque

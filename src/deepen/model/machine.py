@@ -23,6 +23,7 @@ class Chosen:
     """Why this device and precision, for the first lines of a run."""
     threads: int
     workers: int
+    compile: bool
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -67,6 +68,7 @@ def choose(machine: Machine, *, training: bool) -> Chosen:
         reason=reason,
         threads=machine.threads or cores,
         workers=machine.workers or cores,
+        compile=machine.compile,
     )
 
 

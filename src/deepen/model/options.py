@@ -18,6 +18,9 @@ class Machine:
     """Of PyTorch on the CPU; as many as the process may use cores unless told otherwise."""
     workers: int | None = None
     """Threads that decode pictures; one a core unless told otherwise."""
+    compile: bool = False
+    """Compile the training step's network first: some seconds, or minutes for a deep one, and on
+    two cores no faster afterwards; for a GPU."""
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,7 @@ def prepare(settings: Settings, out: str | Path | None = None, watch: Watch = si
         device=machine.device.type,
         precision=machine.precision,
         threads=machine.threads,
+        compile=machine.compile,
         data=data.fingerprint,
     )
     run.begin({"settings": settings.to_dict(), "plan": plan.to_dict(), "step_seconds": each})
@@ -107,7 +108,7 @@ def resume(folder: str | Path, workers: int | None = None, watch: Watch = silent
     run = Run(Path(folder))
     written = run.settings()
     settings, plan = Settings.from_dict(written["settings"]), Plan.from_dict(written["plan"])
-    same = Machine(plan.device, plan.precision, plan.threads, workers)  # type: ignore[arg-type]
+    same = Machine(plan.device, plan.precision, plan.threads, workers, plan.compile)  # type: ignore[arg-type]
     machine = choose(same, training=True)
     table = read(settings.source, settings.seed)
     data = ready(table, plan.preprocess, plan.stored, machine.workers, watch)

@@ -1,57 +1,60 @@
 """The optimiser step: SGD with momentum, and orthogonalised momentum for filters on request."""
 
 from collections import defaultdict
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 from deepen.training.recipe import Recipe
 
-# A quintic that pushes singular values towards 1 in few products (arXiv:2502.16982, section 2.1).
 QUINTIC = (3.4445, -4.7750, 2.0315)
+"""Coefficients that push singular values towards 1 in few products (arXiv:2502.16982, section 2.1)."""
 NEWTON_SCHULZ_STEPS = 3
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum on filters, each update made orthogonal, each filter's norm kept at sqrt(c_out).
+    """Nesterov momentum on filters, each update made orthogonal (arXiv:2502.16982, section 2.1).
 
-    The published method on convolutions seen as matrices (c_out, c_in * k * k). Keeping the norm
-    fixes the ratio of rate to weight, which a norm after the convolution makes the only thing that
-    counts.
+    Filters (c_out, c_in, k, k) are seen as matrices (c_out, c_in * k * k), one a group. They lie on
+    the sphere of radius sqrt(c_out), where a norm follows them and their length has no meaning, and
+    a step is `lr` of that radius: the angle that they turn is what the rate says.
     """
 
-    def __init__(self, filters: Iterable[nn.Parameter], lr: float, momentum: float) -> None:
-        super().__init__(filters, {"lr": lr, "momentum": momentum})
+    def __init__(self, filters: list[nn.Parameter], groups: list[int], settings: Recipe) -> None:
+        values = {"lr": settings.filter_rate, "momentum": settings.filter_momentum}
+        super().__init__([{"params": filters, "groups": groups}], values)
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
         """One update; filters of equal shape are orthogonalised together."""
         for group in self.param_groups:
-            by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
-            for filters in group["params"]:
-                by_shape[filters.shape].append(filters)
-            for same in by_shape.values():
-                self._update(same, group["lr"], group["momentum"])
+            alike: dict[tuple[torch.Size, int], list[nn.Parameter]] = defaultdict(list)
+            for filters, groups in zip(group["params"], group["groups"], strict=True):
+                if filters.grad is not None:
+                    alike[filters.shape, groups].append(filters)
+            for (_, groups), same in alike.items():
+                self._turn(same, groups, group["lr"], group["momentum"])
 
-    def _update(self, same: list[nn.Parameter], lr: float, momentum: float) -> None:
-        directions = [self._momentum(filters, momentum) for filters in same]
-        updates = orthogonal(torch.stack([d.flatten(1) for d in directions]))
-        for filters, update in zip(same, updates, strict=True):
+    def _turn(self, same: list[nn.Parameter], groups: int, lr: float, momentum: float) -> None:
+        directions = [self._direction(filters, momentum) for filters in same]
+        rows = same[0].shape[0] // groups
+        updates = orthogonal(torch.cat([d.reshape(groups, rows, -1) for d in directions]))
+        updates *= (rows / min(updates.shape[1:])) ** 0.5
+        for filters, update in zip(same, updates.split(groups), strict=True):
             filters.mul_(filters.shape[0] ** 0.5 / filters.norm())
-            filters.add_(update.view_as(filters), alpha=-lr)
+            filters.sub_(update.reshape(filters.shape), alpha=lr)
 
-    def _momentum(self, filters: nn.Parameter, momentum: float) -> Tensor:
+    def _direction(self, filters: nn.Parameter, momentum: float) -> Tensor:
+        assert filters.grad is not None
         if "momentum_buffer" not in self.state[filters]:
             self.state[filters]["momentum_buffer"] = torch.zeros_like(filters)
-        assert filters.grad is not None
         buffer: Tensor = self.state[filters]["momentum_buffer"]
         buffer.mul_(momentum).add_(filters.grad)
         return filters.grad.add(buffer, alpha=momentum)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """The nearest (semi-)orthogonal matrices, roughly, by Newton-Schulz steps.
+    """About the nearest (semi-)orthogonal matrices, by Newton-Schulz steps.
 
     Shapes: (n, a, b) -> (n, a, b).
     """
@@ -62,20 +65,26 @@ def orthogonal(matrices: Tensor) -> Tensor:
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    result: Tensor = x.mT if tall else x
-    return result
+    return x.mT.contiguous() if tall else x
 
 
 def optimisers(net: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
     """SGD for everything, or Muon for the filters and SGD for the rest."""
-    filters = [p for p in net.parameters() if p.ndim == 4] if recipe.optimiser == "muon" else []
-    held = {id(p) for p in filters}
+    if recipe.optimiser == "sgd":
+        return [_sgd(list(net.parameters()), recipe)]
+    convolutions = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
+    filters = [m.weight for m in convolutions]
+    held = {id(weight) for weight in filters}
     rest = [p for p in net.parameters() if id(p) not in held]
-    sgd = torch.optim.SGD(
-        rest,
-        recipe.learning_rate,
-        recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        nesterov=recipe.nesterov,
-    )
-    return [sgd, Muon(filters, recipe.filter_rate, recipe.filter_momentum)] if filters else [sgd]
+    groups = [m.groups for m in convolutions]
+    return [_sgd(rest, recipe), Muon(filters, groups, recipe)]
+
+
+def _sgd(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.SGD:
+    """The paper decays every weight; beside Muon only matrices are left to decay."""
+    decayed = [p for p in parameters if p.ndim > 1 or recipe.optimiser == "sgd"]
+    kept = [p for p in parameters if p.ndim <= 1 and recipe.optimiser != "sgd"]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}]
+    if kept:
+        groups.append({"params": kept, "weight_decay": 0.0})
+    return torch.optim.SGD(groups, recipe.learning_rate, recipe.momentum, nesterov=recipe.nesterov)

@@ -24,6 +24,7 @@ class Plan:
     device: str
     precision: str
     threads: int
+    compile: bool
     data: str
     """Fingerprint of the pictures and their split."""
 

@@ -1,6 +1,8 @@
 """One training step, from pictures to changed weights; nothing changes if the numbers are not."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +16,7 @@ from deepen.model.machine import Chosen
 from deepen.training.recipe import Recipe
 
 
-class Diverged(UserError):
+class Diverged(UserError):  # noqa: N818 - what happened, as in the paper
     """The loss or a gradient is not finite; weights and norms are as before the step."""
 
 
@@ -41,6 +43,11 @@ class Task:
     weights: Tensor | None
     """Of each class in the loss, shape (classes,); None: alike."""
     classes: int
+
+    @cached_property
+    def forward(self) -> Callable[[Tensor], Tensor]:
+        """The network, compiled if the machine is to."""
+        return torch.compile(self.network) if self.machine.compile else self.network
 
 
 def step(task: Task, optimisers: list[torch.optim.Optimizer], batch: Batch, epoch: int) -> Result:
@@ -85,7 +92,7 @@ def _backward(task: Task, images: Tensor, labels: Tensor) -> tuple[Tensor, Tenso
     loss, wrong = images.new_zeros(()), labels.new_zeros((), dtype=torch.int64)
     for x, y in zip(images.chunk(parts), labels.chunk(parts), strict=True):
         with task.machine.autocast():
-            logits = task.network(x)
+            logits = task.forward(x)
         smoothing = task.recipe.label_smoothing
         part = F.cross_entropy(logits.float(), y, task.weights, label_smoothing=smoothing)
         part = part * (len(x) / len(images))
