@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from deepen.data.cache import Cache, cache_folder, clear_cache
+from deepen.errors import UserError
 
 
 def test_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -23,6 +24,16 @@ def test_clearing_leaves_other_things(cache: Path) -> None:
         (cache / name).write_bytes(bytes(10))
     assert clear_cache() == (3, 30)
     assert [path.name for path in cache.iterdir()] == ["mine.txt"]
+
+
+def test_no_folder_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError) as caught:
+        Cache(tmp_path / "file" / "packed").holds(1)
+    assert str(caught.value) == (
+        f"no cache can be made at {tmp_path}/file/packed: Not a directory; "
+        "DEEPEN_CACHE names another folder"
+    )
 
 
 def test_what_it_holds(tmp_path: Path) -> None:

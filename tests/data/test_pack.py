@@ -13,7 +13,7 @@ from deepen.data.cache import Cache
 from deepen.data.pack import Packed, Streamed, pack, prepare
 from deepen.data.preprocess import Preprocess
 from deepen.data.table import Lazy, Split
-from deepen.errors import Interrupted
+from deepen.errors import Interrupted, UserError
 from deepen.watch import T, silent
 
 SQUARE = Preprocess(8, 8, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -117,7 +117,7 @@ def test_a_full_disk_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> N
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UserError, match=r"^the cache cannot be written: No space left on device: "):
         packed(MANY)
     assert list(Cache().folder.iterdir()) == []
 

@@ -253,7 +253,7 @@ def test_refused_folders(tmp_path: Path, paths: list[str], text: str) -> None:
 def test_no_such_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "flowers").mkdir()
     assert refused(Source(f"{tmp_path}/flower")) == (
-        f"no file or folder {tmp_path}/flower; did you mean {tmp_path}/flowers?"
+        f"no file or folder {tmp_path}/flower; did you mean flowers?"
     )
     monkeypatch.chdir(tmp_path)
     assert refused(Source("flower")) == "no file or folder flower; did you mean flowers?"

@@ -4,9 +4,9 @@ import os
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from deepen.errors import UserError
-from typing import Any
 
 GIBIBYTE = 2**30
 

@@ -1,5 +1,7 @@
 """Pictures that occur twice: the same bytes, or nearly the same to look at."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,7 +59,7 @@ def near_pairs(thumbs: NDArray[np.uint8], workers: int) -> Pairs:
 
 def _unit(values: NDArray[np.generic]) -> NDArray[np.float32]:
     """(n, ...) -> (n, d) of mean 0 and length 1: their distance tells their correlation."""
-    rows = values.reshape(len(values), -1).astype(np.float32)
+    rows = values.reshape(len(values), math.prod(values.shape[1:])).astype(np.float32)
     rows -= rows.mean(axis=1, keepdims=True)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-3)
     return rows
