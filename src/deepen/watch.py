@@ -1,4 +1,4 @@
-"""Long loops are watched: shown while they run, and left in order when someone asks them to stop."""
+"""Long loops are watched: shown while they run, and left in order when asked to stop."""
 
 import signal
 from collections.abc import Iterable, Iterator
@@ -21,13 +21,13 @@ class Watch(Protocol):
         ...
 
 
-def silent(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+def silent(items: Iterable[T], total: int, what: str) -> Iterator[T]:  # noqa: ARG001
     """The watch of a library call: shows nothing and never stops."""
     return iter(items)
 
 
 class Stop:
-    """A flag that Ctrl-C or SIGTERM sets. Loops look at it between two steps; a handler never saves.
+    """A flag that Ctrl-C or SIGTERM sets. Loops look at it between steps; a handler never saves.
 
     A second Ctrl-C falls through to Python's own handler, for a loop that hangs.
     """

@@ -15,9 +15,9 @@ class Augment:
     """Changes of a training picture that leave its class alone."""
 
     crop: Literal["auto", "none", "shift", "resized", "scale"] = "auto"
-    """auto: shift up to 64 pixels, else resized. shift: by up to `padding` pixels (1512.03385, section 4.2). resized: an area of 35 to 100 %,
-    resized (after 1409.4842, section 6). scale: sides of 256 to 480 pixels (1512.03385, section
-    3.4)."""
+    """shift: by up to `padding` pixels (1512.03385, section 4.2). resized: 35 to 100 % of the area
+    (after 1409.4842, section 6). scale: of sides of 256 to 480 pixels (1512.03385, section 3.4).
+    auto: shift up to 64 pixels, resized above."""
     padding: int = 4
     """Pixels that `shift` adds on each side of a 32-pixel picture; in proportion on others."""
     border: Literal["zero", "reflect"] = "zero"

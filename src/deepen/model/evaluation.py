@@ -95,14 +95,16 @@ class Evaluation:
     def __rich__(self) -> "Group":
         """For a terminal."""
         from rich.console import Group
-        from rich.table import Table
         from rich.text import Text
 
+        from deepen.tables import plain_table
+
         worst = sorted(self.per_class, key=lambda c: (c.recall is None, c.recall))
-        table = Table()
+        table = plain_table()
         table.add_column("class")
-        for heading in ("pictures", "wrong", "recall", "precision", "most often called"):
+        for heading in ("pictures", "wrong", "recall", "precision"):
             table.add_column(heading, justify="right")
+        table.add_column("most often called")
         for one in worst[:MOST_CLASSES]:
             shares = [_percent(one.recall), _percent(one.precision)]
             table.add_row(one.name, str(one.n), str(one.wrong), *shares, self._confused(one.name))

@@ -95,9 +95,9 @@ class Predictions:
 
     def __rich__(self) -> "Table":
         """For a terminal."""
-        from rich.table import Table
+        from deepen.tables import plain_table
 
-        table = Table()
+        table = plain_table()
         for heading in ("picture", "label", "probability", "otherwise"):
             table.add_column(heading, justify="right" if heading == "probability" else "left")
         for row in self.rows:

@@ -19,7 +19,7 @@ class Choice:
     network: str | None = None
     """A published network, by its exact name: `deepen info` lists them."""
     depth: int | None = None
-    """Layers: 6n+2 with the CIFAR stem (9n+2 of bottlenecks), any split of four stages otherwise."""
+    """Layers: 6n+2 with the CIFAR stem (9n+2 of bottlenecks), else in four stages."""
     stem: Stem | None = None
     """Follows from the picture's size: cifar up to 64 pixels, imagenet above."""
     block: BlockKind | None = None

@@ -85,7 +85,7 @@ def stage_costs(spec: Spec, size: int) -> list[Cost]:
 
 
 def block_layers(spec: Spec, shape: BlockShape, side: int) -> list[Layer]:
-    """The convolutions of F, then the projection if there is one; `side` in pixels, of the input."""
+    """The convolutions of F, then any projection; `side`: the input's, in pixels."""
     pre, listed, out = spec.order == "pre", [], side
     for number, (c_in, c_out, kernel, stride) in enumerate(_convolutions(spec, shape), start=1):
         out = _halved(out, stride)

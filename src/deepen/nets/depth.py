@@ -25,7 +25,7 @@ class Family:
 
 
 def of_depth(depth: int, family: Family, classes: int) -> Spec:
-    """The network of this many layers; raises UserError naming the neighbouring depths that exist."""
+    """The network of this many layers; raises UserError naming the neighbours that exist."""
     block = family.block or ("bottleneck" if family.stem == "imagenet" and depth >= 50 else "basic")
     spec = Spec(
         blocks=_split(depth, family.stem, block),

@@ -16,7 +16,7 @@ CIFAR_SIZE = 32
 
 @dataclass(frozen=True)
 class Info:
-    """One network at one size of picture: Table 1 of arXiv:1512.03385 with what each stage costs."""
+    """One network at one size of picture: Table 1 of arXiv:1512.03385, and what stages cost."""
 
     name: str
     spec: Spec
@@ -40,15 +40,16 @@ class Info:
 
     def __rich__(self) -> "Table":
         """For a terminal."""
-        from rich.table import Table
+        from deepen.tables import plain_table
 
         title = f"{self.name}: {self.spec.depth} layers, {describe(self.spec)}"
-        caption = f"Images of {self.image_size} pixels; activations kept for a batch of {self.batch}, fp32."
-        table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+        pixels = f"Images of {self.image_size} pixels"
+        caption = f"{pixels}; activations kept for a batch of {self.batch}, fp32."
+        table = plain_table(title=title, caption=caption)
         for heading in ("stage", "output", "layers"):
             table.add_column(heading)
-        for heading in ("parameters", "multiply-adds", "activations"):
-            table.add_column(heading, justify="right")
+        for heading in ("parameters", "mult-adds", "activations"):
+            table.add_column(heading, justify="right", no_wrap=True)
         parts = stage_costs(self.spec, self.image_size)
         for name, layers, part in zip(self._names(), self._layers(), parts, strict=True):
             table.add_row(name, f"{part.size}x{part.size}", layers, *self._numbers(part))
@@ -61,13 +62,14 @@ class Info:
 
     def _layers(self) -> list[str]:
         spec = self.spec
-        stem = f"3x3, {spec.width}" if spec.stem == "cifar" else f"7x7, {spec.width}, /2; pool /2"
-        stages = [_block(spec, 2**s) + f" x {count}" for s, count in enumerate(spec.blocks)]
+        stem = f"3x3 {spec.width}" if spec.stem == "cifar" else f"7x7 {spec.width} /2, pool /2"
+        stages = [f"{count} x ({_block(spec, 2**s)})" for s, count in enumerate(spec.blocks)]
         return [stem, *stages, f"mean, {spec.classes} outputs"]
 
     def _numbers(self, part: Cost) -> list[str]:
         size = part.activation_bytes(self.batch)
-        return [f"{part.parameters:,}", f"{part.multiply_adds:,}", f"{size / 2**20:,.1f} MiB"]
+        adds = f"{part.multiply_adds / 1e6:,.1f} M"
+        return [f"{part.parameters:,}", adds, f"{size / 2**20:,.1f} MiB"]
 
     def _row(self, part: Cost) -> dict[str, int]:
         return {
@@ -88,16 +90,13 @@ class Listing:
 
     def __rich__(self) -> "Table":
         """For a terminal."""
-        from rich.table import Table
 
-        caption = (
-            "Error: top-1, percent, as the source reports it. Any other depth: deepen info DEPTH"
-        )
-        table = Table(caption=caption, caption_justify="left")
+        caption = "Error: top-1, percent, as the source says. Any other depth: deepen info DEPTH"
+        table = plain_table(caption=caption)
         table.add_column("network", no_wrap=True)
-        for heading in ("depth", "parameters", "multiply-adds", "error"):
-            table.add_column(heading, justify="right")
-        table.add_column("source")
+        for heading in ("depth", "parameters", "mult-adds", "error"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("source", no_wrap=True)
         for row in TABLE:
             whole = cost(row.spec, row.image_size)
             numbers = f"{whole.parameters / 1e6:.2f} M", f"{whole.multiply_adds / 1e9:.2f} G"
@@ -132,6 +131,6 @@ def describe(spec: Spec) -> str:
 def _block(spec: Spec, scale: int) -> str:
     width, inner = spec.width * scale, (spec.inner or spec.width) * scale
     if spec.block == "basic":
-        return f"[3x3, {width}; 3x3, {width}]"
+        return f"3x3 {width}, 3x3 {width}"
     groups = f" in {spec.groups}" if spec.groups > 1 else ""
-    return f"[1x1, {inner}; 3x3, {inner}{groups}; 1x1, {width * EXPANSION[spec.block]}]"
+    return f"1x1 {inner}, 3x3 {inner}{groups}, 1x1 {width * EXPANSION[spec.block]}"

@@ -23,7 +23,7 @@ class Spec:
     blocks: tuple[int, ...]
     """Blocks of each stage; each stage but the first halves the map and doubles the filters."""
     stem: Stem = "cifar"
-    """cifar: one 3x3 convolution (section 4.2). imagenet: 7x7 of stride 2, then pooling (Table 1)."""
+    """cifar: one 3x3 convolution (section 4.2). imagenet: 7x7 of stride 2 and pooling (Table 1)."""
     block: BlockKind = "basic"
     """basic: two 3x3 layers. bottleneck: 1x1, 3x3, 1x1 (Figure 5)."""
     shortcut: Option | None = "A"
@@ -39,7 +39,7 @@ class Spec:
     groups: int = 1
     """Groups of the bottleneck's 3x3 layer: ResNeXt's cardinality."""
     stride_on: Literal["1x1", "3x3"] = "3x3"
-    """The bottleneck's layer that halves the map: the first 1x1 (1512.03385) or the 3x3 ("v1.5")."""
+    """The bottleneck's layer that halves the map: the first 1x1 (1512.03385), or the 3x3: v1.5."""
     zero_gamma: bool = False
     """Start the last norm's scale of each residual block at 0 (1706.02677, section 5.1)."""
     survival: float = 1.0

@@ -63,13 +63,18 @@ class Comparison:
     def __rich__(self) -> "Group":
         """For a terminal."""
         from rich.console import Group
-        from rich.table import Table
         from rich.text import Text
 
-        errors = Table("run", "top-1 error, 95 %", "against the first, paired", "p")
+        from deepen.tables import plain_table
+
+        errors = plain_table()
+        for heading in ("run", "top-1 error, 95 %", "against the first, paired", "p"):
+            errors.add_column(heading)
         for row in self.rows:
             errors.add_row(row.name, str(row.error), *_said(row.paired))
-        settings = Table("setting", *(row.name for row in self.rows))
+        settings = plain_table()
+        for heading in ("setting", *(row.name for row in self.rows)):
+            settings.add_column(heading)
         for name, values in self.settings.items():
             settings.add_row(name, *(str(value) for value in values))
         return Group(errors, settings, Text(f"curves: {self.picture}"))

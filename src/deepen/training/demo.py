@@ -20,7 +20,7 @@ SHOWN = 6
 
 
 def demo(out: Path | None, console: Console, stop: Stop) -> None:
-    """Train ResNet-20, evaluate it, predict a few test pictures, draw a report; say what is next."""
+    """Train ResNet-20, evaluate it, predict some test pictures, draw a report, say what is next."""
     settings = Settings(recipe=replace(RECIPES["fast"], epochs=EPOCHS))
     job = prepare(settings, out, watched(console, stop))
     say(job, console)

@@ -149,7 +149,7 @@ def fitted(recipe: Recipe, size: int, pictures: int) -> Recipe:
 
 
 def preprocessing(size: int) -> Preprocess:
-    """Small pictures whole; of larger ones the centre of a square 256/224 as large (section 3.4)."""
+    """Small pictures whole; of larger ones the centre of a square 256/224 as large."""
     resize = size if size <= SMALL else round(size * 256 / 224)
     return Preprocess(size, resize, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 

@@ -1,6 +1,8 @@
 """The first lines of a run: what was found and chosen, and what to type for something else."""
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from deepen.nets.cost import cost
 from deepen.nets.info import describe
@@ -31,8 +33,10 @@ def first_lines(job: Job) -> list[tuple[str, str]]:
 
 def say(job: Job, console: Console) -> None:
     """Print the first lines."""
+    table = Table.grid(padding=(0, 2))
     for what, line in first_lines(job):
-        console.print(f"{what:<12}{line}", soft_wrap=True, markup=False)
+        table.add_row(what, Text(line))
+    console.print(table)
     console.print()
 
 
@@ -95,6 +99,6 @@ def _recipe(job: Job) -> str:
     plan, recipe = job.plan, job.plan.recipe
     epochs = plan.steps / plan.steps_per_epoch
     return (
-        f"{recipe.optimiser}, {epochs:.3g} epochs of {plan.steps_per_epoch} steps of {recipe.batch}, "
-        f"{recipe.schedule} schedule"
+        f"{recipe.optimiser}, {epochs:.3g} epochs of {plan.steps_per_epoch} steps "
+        f"of {recipe.batch}, {recipe.schedule} schedule"
     )

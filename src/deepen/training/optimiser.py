@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from deepen.training.recipe import Recipe
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
-"""Coefficients that push singular values towards 1 in few products (arXiv:2502.16982, section 2.1)."""
+"""Pushes singular values towards 1 in few products (arXiv:2502.16982, section 2.1)."""
 NEWTON_SCHULZ_STEPS = 3
 
 
@@ -20,7 +20,7 @@ class Muon(torch.optim.Optimizer):
     a step is `lr` of that radius: the angle that they turn is what the rate says.
     """
 
-    def __init__(self, filters: list[nn.Parameter], groups: list[int], settings: Recipe) -> None:
+    def __init__(self, filters: list[Tensor], groups: list[int], settings: Recipe) -> None:
         values = {"lr": settings.filter_rate, "momentum": settings.filter_momentum}
         super().__init__([{"params": filters, "groups": groups}], values)
 
@@ -28,23 +28,23 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
         """One update; filters of equal shape are orthogonalised together."""
         for group in self.param_groups:
-            alike: dict[tuple[torch.Size, int], list[nn.Parameter]] = defaultdict(list)
+            alike: dict[tuple[torch.Size, int], list[Tensor]] = defaultdict(list)
             for filters, groups in zip(group["params"], group["groups"], strict=True):
                 if filters.grad is not None:
                     alike[filters.shape, groups].append(filters)
             for (_, groups), same in alike.items():
                 self._turn(same, groups, group["lr"], group["momentum"])
 
-    def _turn(self, same: list[nn.Parameter], groups: int, lr: float, momentum: float) -> None:
+    def _turn(self, same: list[Tensor], groups: int, lr: float, momentum: float) -> None:
         directions = [self._direction(filters, momentum) for filters in same]
         rows = same[0].shape[0] // groups
         updates = orthogonal(torch.cat([d.reshape(groups, rows, -1) for d in directions]))
         updates *= (rows / min(updates.shape[1:])) ** 0.5
-        for filters, update in zip(same, updates.split(groups), strict=True):
+        for filters, update in zip(same, torch.split(updates, groups), strict=True):
             filters.mul_(filters.shape[0] ** 0.5 / filters.norm())
             filters.sub_(update.reshape(filters.shape), alpha=lr)
 
-    def _direction(self, filters: nn.Parameter, momentum: float) -> Tensor:
+    def _direction(self, filters: Tensor, momentum: float) -> Tensor:
         assert filters.grad is not None
         if "momentum_buffer" not in self.state[filters]:
             self.state[filters]["momentum_buffer"] = torch.zeros_like(filters)
@@ -65,7 +65,8 @@ def orthogonal(matrices: Tensor) -> Tensor:
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT.contiguous() if tall else x
+    turned: Tensor = x.mT if tall else x
+    return turned.contiguous()
 
 
 def optimisers(net: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:

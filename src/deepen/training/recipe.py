@@ -48,7 +48,7 @@ class Recipe:
     clip: float = 0.0
     """Largest norm of the gradient, scaled down above it; 0: any."""
     accumulate: int = 1
-    """Parts that a batch is computed in: less memory, nearly the same step (norms see the parts)."""
+    """Parts that a batch is computed in, one after the other: less memory; norms see a part."""
     patience: int = 0
     """Stop after so many epochs without a lower validation error, and keep the best; 0: never."""
     augment: Augment = field(default_factory=Augment)

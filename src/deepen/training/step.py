@@ -72,7 +72,7 @@ def step(task: Task, optimisers: list[torch.optim.Optimizer], batch: Batch, epoc
 
 
 def prepared(task: Task, batch: Batch, epoch: int) -> tuple[Tensor, Tensor]:
-    """A batch augmented and normalised on the device, and its labels, mixed if the recipe says so."""
+    """A batch augmented and normalised on the device, and its labels; mixed where asked for."""
     settings, preprocess = task.recipe.augment, task.preprocess
     pixels = task.machine.images(torch.from_numpy(batch.pixels).permute(0, 3, 1, 2))
     phase = torch.from_numpy(batch.indices) + epoch
