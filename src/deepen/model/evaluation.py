@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from deepen.data.loader import Pictures
 from deepen.model.predict import Probabilities
+from deepen.tables import plain_table
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -96,8 +97,6 @@ class Evaluation:
         """For a terminal."""
         from rich.console import Group
         from rich.text import Text
-
-        from deepen.tables import plain_table
 
         worst = sorted(self.per_class, key=lambda c: (c.recall is None, c.recall))
         table = plain_table()

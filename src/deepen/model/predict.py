@@ -21,6 +21,7 @@ from deepen.errors import UserError
 from deepen.model.machine import Chosen, choose
 from deepen.model.model import Model, load
 from deepen.model.options import Inference, Machine
+from deepen.tables import plain_table
 from deepen.watch import Watch, silent
 
 if TYPE_CHECKING:
@@ -95,8 +96,6 @@ class Predictions:
 
     def __rich__(self) -> "Table":
         """For a terminal."""
-        from deepen.tables import plain_table
-
         table = plain_table()
         for heading in ("picture", "label", "probability", "otherwise"):
             table.add_column(heading, justify="right" if heading == "probability" else "left")

@@ -7,6 +7,7 @@ from deepen.nets.choice import Choice, spec_of
 from deepen.nets.cost import Cost, cost, stage_costs
 from deepen.nets.spec import EXPANSION, Spec
 from deepen.nets.zoo import TABLE, published
+from deepen.tables import plain_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,8 +41,6 @@ class Info:
 
     def __rich__(self) -> "Table":
         """For a terminal."""
-        from deepen.tables import plain_table
-
         title = f"{self.name}: {self.spec.depth} layers, {describe(self.spec)}"
         pixels = f"Images of {self.image_size} pixels"
         caption = f"{pixels}; activations kept for a batch of {self.batch}, fp32."

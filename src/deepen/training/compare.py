@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from deepen.errors import UserError
 from deepen.model.evaluate import RESULT
 from deepen.model.evaluation import Share
+from deepen.tables import plain_table
 from deepen.training.draw import draw_curves
 from deepen.training.run import Run
 
@@ -64,8 +65,6 @@ class Comparison:
         """For a terminal."""
         from rich.console import Group
         from rich.text import Text
-
-        from deepen.tables import plain_table
 
         errors = plain_table()
         for heading in ("run", "top-1 error, 95 %", "against the first, paired", "p"):
