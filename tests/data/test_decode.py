@@ -133,6 +133,12 @@ def test_greys_are_repeated(mode: str) -> None:
     assert (decode(encoded(image, "PNG")) == (255 if mode == "1" else 77)).all()
 
 
+def test_grey_jpegs_are_repeated_at_any_size() -> None:
+    data = encoded(Image.new("L", (64, 48), 77), "JPEG")
+    for at_least in (0, 8):
+        assert (decode(data, at_least) == 77).all()
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_transparency_is_white(mode: str) -> None:
     clear = Image.new("RGBA", (2, 1), (0, 0, 0, 0))

@@ -8,19 +8,12 @@ from unicodedata import normalize
 
 import numpy as np
 
-from deepen.data.columns import (
-    TABLES,
-    Columns,
-    is_saved,
-    read_hub,
-    read_saved,
-    read_tables,
-    table_files,
-)
+from deepen.data.columns import Columns
 from deepen.data.folder import listed, read_folder
 from deepen.data.rows import Found, Rows, number, some
 from deepen.data.split import choose, hold_out
 from deepen.data.table import Indices, Split, Table
+from deepen.data.tables import TABLES, is_saved, read_hub, read_saved, read_tables, table_files
 from deepen.errors import UserError, nearest
 
 BUILTIN = Path(__file__).parent / "builtin"

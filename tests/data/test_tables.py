@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from deepen.data import columns
+from deepen.data import tables
 from deepen.data.source import Source, read
 from deepen.data.table import Table
 from deepen.errors import UserError
@@ -244,7 +244,7 @@ def test_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
             train=saved(["a", "b"], [0, 1]), unsupervised=saved(["a", "b"], [1])
         )
 
-    monkeypatch.setattr(columns, "_refuse_absent", lambda _: None)
+    monkeypatch.setattr(tables, "_refuse_absent", lambda _: None)
     monkeypatch.setattr(datasets, "load_dataset", load)
     table = as_is("someone/pictures")
     assert labels(table) == ["a", "b"]
