@@ -73,4 +73,5 @@ def _by_depth(choice: Choice, image_size: int) -> Spec:
     stem = stem_of(choice, image_size)
     usual: Option = "A" if stem == "cifar" else "B"
     family = Family(stem, choice.block, choice.order or "post", choice.shortcut or usual)
-    return of_depth(choice.depth or (20 if stem == "cifar" else 18), family, classes=1)
+    unsaid = 20 if stem == "cifar" else 18
+    return of_depth(unsaid if choice.depth is None else choice.depth, family, classes=1)
