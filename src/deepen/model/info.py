@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from deepen.model.model import load
 from deepen.nets import info as networks
 from deepen.nets.choice import Choice
 
@@ -14,6 +13,8 @@ def info(
     if asked is None:
         return networks.Listing()
     if Path(asked).exists():
+        from deepen.model.model import load  # torch is not needed for the rest
+
         model = load(asked)
         return networks.Info(asked, model.spec, image_size or model.preprocess.size, batch)
     return networks.info(asked, choice, image_size, classes, batch)

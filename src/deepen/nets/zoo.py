@@ -48,7 +48,7 @@ def _cifar_bottleneck(depth: int) -> Spec:
 
 
 _TABLE_1, _TABLE_2, _TABLE_3 = (f"{_RESNET} Table {n}" for n in (1, 2, 3))
-_TABLE_6, _FIGURE_6 = f"{_RESNET} Table 6", f"{_RESNET} Figure 6"
+_TABLE_6, _FIGURE_6 = f"{_RESNET} Table 6", f"{_RESNET} Fig. 6"
 
 TABLE: tuple[Published, ...] = (
     Published("plain18", _plain(_imagenet(18)), 224, _TABLE_2, 1.8, error=27.94),
@@ -114,9 +114,9 @@ TABLE: tuple[Published, ...] = (
     Published(
         "cifar-resnet110-v2", _cifar(110, order="pre"), 32, f"{_V2} Table 2", None, 1.7, 6.37
     ),
-    Published("cifar-resnet164-v2", _cifar_bottleneck(164), 32, f"{_V2} Table 4", None, 1.7, 5.46),
+    Published("cifar-resnet164-v2", _cifar_bottleneck(164), 32, f"{_V2} Table 3", None, 1.7, 5.46),
     Published(
-        "cifar-resnet1001-v2", _cifar_bottleneck(1001), 32, f"{_V2} Table 4", None, 10.2, 4.92
+        "cifar-resnet1001-v2", _cifar_bottleneck(1001), 32, f"{_V2} Table 3", None, 10.2, 4.92
     ),
 )
 

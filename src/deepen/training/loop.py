@@ -18,7 +18,7 @@ from deepen.training.job import Job
 from deepen.training.journal import Journal, opened
 from deepen.training.schedule import rate_factor
 from deepen.training.state import Progress, State, begin
-from deepen.training.step import step
+from deepen.training.step import Diverged, step
 from deepen.watch import Stop
 
 SAVE_SECONDS = 60.0
@@ -55,7 +55,15 @@ def train(job: Job, console: Console | None = None, stop: Stop | None = None) ->
         except Interrupted:
             state.save(job.run.state)
             raise
+        except Diverged as reason:
+            raise Diverged(f"step {progress.step + 1}: {reason}; {kept(job, progress)}") from None
         return conclude(job, journal.watch)
+
+
+def kept(job: Job, progress: Progress) -> str:
+    """What a training that cannot go on leaves behind."""
+    good = f"kept in {job.run.folder} as of its last save"
+    return f"epoch {progress.epoch + 1}; {good if job.run.state.exists() else 'nothing saved yet'}"
 
 
 def batches(job: Job, progress: Progress) -> Iterator[Batch]:
