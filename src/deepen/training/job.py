@@ -9,10 +9,8 @@ import numpy as np
 import torch
 
 from deepen.data.loader import steps_per_epoch
-from deepen.data.preprocess import Preprocess
-from deepen.data.ready import Data, measured, ready, usual_side
+from deepen.data.ready import Data, measured, ready
 from deepen.data.source import read
-from deepen.data.table import Table
 from deepen.errors import UserError
 from deepen.model.machine import Chosen, choose
 from deepen.model.model import Model, new
@@ -22,12 +20,11 @@ from deepen.training.plan import Plan
 from deepen.training.recipe import Recipe
 from deepen.training.run import Run, free_folder
 from deepen.training.settings import Settings
+from deepen.training.size import picture_size, preprocessing
 from deepen.training.step import Task
 from deepen.training.trial import seconds_per_step
 from deepen.watch import Watch, silent
 
-LARGE = 224
-"""Pixels a side for larger pictures, as in section 3.4 of arXiv:1512.03385."""
 MARGIN = 0.95
 """Share of the minutes given that is planned for: the rest is for what a trial cannot see."""
 
@@ -45,8 +42,8 @@ class Job:
     machine: Chosen
     step_seconds: float
     """Expected, from a short trial."""
-    notes: tuple[str, ...]
-    """What was decided while reading the pictures, to be said."""
+    size_reason: str
+    """Why the network sees pictures of this size."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -70,7 +67,7 @@ def prepare(settings: Settings, out: str | Path | None = None, watch: Watch = si
     run.refuse_if_used()
     machine = choose(settings.machine, training=True)
     table = read(settings.source, settings.seed)
-    size = settings.image_size or _usual_size(table)
+    size, why = picture_size(settings, table, machine)
     recipe = fitted(settings.recipe, size, len(table.splits["train"]))
     spec = spec_of(settings.choice, size, len(table.classes))
     preprocess = preprocessing(size)
@@ -79,28 +76,41 @@ def prepare(settings: Settings, out: str | Path | None = None, watch: Watch = si
     model = new(spec, table.classes, measured(preprocess, data.train), settings.seed)
     task = task_of(model, recipe, machine, data)
     each = seconds_per_step(task, stored)
-    per_epoch = steps_per_epoch(len(data.train.labels), recipe.batch)
-    steps = recipe.epochs * per_epoch
-    if settings.minutes is not None:
-        left = 60 * settings.minutes - (time.monotonic() - began)
-        steps = max(1, int(MARGIN * left / (each * (1 + _validation_share(data)))))
-    plan = Plan(
-        spec=spec,
-        classes=table.classes,
-        preprocess=model.preprocess,
-        recipe=replace(recipe, epochs=-(-steps // per_epoch)),
+    steps = affordable_steps(settings, data, recipe, each, time.monotonic() - began)
+    plan = planned(task, data, stored, steps, settings.seed)
+    run.begin({"settings": settings.to_dict(), "plan": plan.to_dict(), "step_seconds": each})
+    return Job(run, settings, plan, data, model, task, machine, each, why)
+
+
+def affordable_steps(
+    settings: Settings, data: Data, recipe: Recipe, each: float, spent: float
+) -> int:
+    """Steps of `each` seconds in the minutes given, of which `spent` seconds are gone; without
+    minutes, those of the recipe's epochs."""
+    if settings.minutes is None:
+        return recipe.epochs * steps_per_epoch(len(data.train.labels), recipe.batch)
+    left = MARGIN * (60 * settings.minutes - spent)
+    return max(1, int(left / (each * (1 + _validation_share(data)))))
+
+
+def planned(task: Task, data: Data, stored: int, steps: int, seed: int) -> Plan:
+    """Everything settled, to be written down."""
+    machine, per_epoch = task.machine, steps_per_epoch(len(data.train.labels), task.recipe.batch)
+    return Plan(
+        spec=task.network.spec,
+        classes=data.report.classes,
+        preprocess=task.preprocess,
+        recipe=replace(task.recipe, epochs=-(-steps // per_epoch)),
         stored=stored,
         steps=steps,
         steps_per_epoch=per_epoch,
-        seed=settings.seed,
+        seed=seed,
         device=machine.device.type,
         precision=machine.precision,
         threads=machine.threads,
         compile=machine.compile,
         data=data.fingerprint,
     )
-    run.begin({"settings": settings.to_dict(), "plan": plan.to_dict(), "step_seconds": each})
-    return Job(run, settings, plan, data, model, task, machine, each, table.notes)
 
 
 def resume(folder: str | Path, workers: int | None = None, watch: Watch = silent) -> Job:
@@ -119,7 +129,7 @@ def resume(folder: str | Path, workers: int | None = None, watch: Watch = silent
     model = new(plan.spec, plan.classes, plan.preprocess, plan.seed)
     task = task_of(model, plan.recipe, machine, data)
     each = written["step_seconds"]
-    return Job(run, settings, plan, data, model, task, machine, each, table.notes)
+    return Job(run, settings, plan, data, model, task, machine, each, "as before")
 
 
 def prepared_or_resumed(
@@ -148,12 +158,6 @@ def fitted(recipe: Recipe, size: int, pictures: int) -> Recipe:
     return replace(recipe, batch=batch, augment=replace(recipe.augment, crop=crop))
 
 
-def preprocessing(size: int) -> Preprocess:
-    """Small pictures whole; of larger ones the centre of a square 256/224 as large."""
-    resize = size if size <= SMALL else round(size * 256 / 224)
-    return Preprocess(size, resize, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-
-
 def task_of(model: Model, recipe: Recipe, machine: Chosen, data: Data) -> Task:
     """What a training step works on."""
     weights = None
@@ -162,11 +166,6 @@ def task_of(model: Model, recipe: Recipe, machine: Chosen, data: Data) -> Task:
         shares = counts.sum() / (len(counts) * np.maximum(counts, 1))
         weights = torch.tensor(shares, dtype=torch.float32, device=machine.device)
     return Task(model.network, recipe, model.preprocess, machine, weights, len(model.classes))
-
-
-def _usual_size(table: Table) -> int:
-    side = usual_side(table)
-    return max(8, side) if side <= SMALL else LARGE
 
 
 def _validation_share(data: Data) -> float:

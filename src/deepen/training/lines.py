@@ -67,7 +67,7 @@ def _images(job: Job) -> str:
     }
     counts = [f"{len(split.labels):,} {name}" for name, split in splits.items() if split]
     size = job.plan.preprocess.size
-    return f"{', '.join(counts)}; seen at {size}x{size} pixels"
+    return f"{', '.join(counts)}; seen at {size}x{size} pixels ({job.size_reason})"
 
 
 def _classes(names: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ from deepen.data.preprocess import Preprocess
 from deepen.data.transform import augment, mix
 from deepen.errors import UserError
 from deepen.model.machine import Chosen
+from deepen.nets.network import Network
 from deepen.training.recipe import Recipe
 
 
@@ -36,7 +37,7 @@ class Result:
 class Task:
     """What a step works on."""
 
-    network: nn.Module
+    network: Network
     recipe: Recipe
     preprocess: Preprocess
     machine: Chosen
