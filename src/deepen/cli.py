@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from deepen.flags import Flags as SettingsFlags
     from deepen.flags import Flags as SourceFlags
 else:
-    SourceFlags = flags_of(Source, "Pictures", omit="source")
+    SourceFlags = flags_of(Source, "Pictures", omit=("source",))
     ChoiceFlags = flags_of(Choice, "Network")
-    InfoFlags = flags_of(Choice, "Network", omit="depth")
+    InfoFlags = flags_of(Choice, "Network", omit=("network", "depth"))
     SettingsFlags = flags_of(Settings, "Training")
     MachineFlags = flags_of(Machine, "Machine")
     InferenceFlags = flags_of(Inference, "Inference")
@@ -225,7 +225,7 @@ def info(
     /,
     *,
     image_size: Whole = None,
-    classes: Annotated[int, Parameter(converter=whole)] = 10,
+    classes: Whole = None,
     batch: Annotated[int, Parameter(converter=whole)] = 128,
     json: Json = False,
     choice: Annotated[InfoFlags, FLAT] = InfoFlags(),
@@ -239,7 +239,7 @@ def info(
     image_size
         Pixels a side: 32 for a depth unless told otherwise; above 64 the stem is ImageNet's.
     classes
-        Outputs of a network given by its depth.
+        Outputs; 10 for a depth, and a published network's own, unless told otherwise.
     batch
         Pictures for which activations are counted.
     """

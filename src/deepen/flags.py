@@ -20,18 +20,18 @@ def whole(_type: type, tokens: Sequence[Token]) -> int:
 
 
 def flags_of(
-    kind: type, title: str, named: Mapping[str, object] | None = None, omit: str = ""
+    kind: type, title: str, named: Mapping[str, object] | None = None, omit: Sequence[str] = ()
 ) -> type:
     """A dataclass of the same fields, as flags under `title` in the help.
 
     With `named` (named instances of `kind`) a field is None unless given, and its help lists
-    theirs: see `chosen`. The field `omit`, and fields that hold a dataclass, are left out.
+    theirs: see `chosen`. The fields `omit`, and those that hold a dataclass, are left out.
     """
     said = {p.arg_name: p.description or "" for p in parse_from_object(kind).params}
     hints, group = get_type_hints(kind), Group(title)
     made: list[tuple[str, Any, Any]] = []
     for one in fields(kind):
-        if one.name == omit or is_dataclass(hints[one.name]):
+        if one.name in omit or is_dataclass(hints[one.name]):
             continue
         text = " ".join(said.get(one.name, "").split())
         if named:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.text import Text
 
 from deepen.data.folder import listed
 from deepen.data.loader import Pictures, in_order
@@ -97,12 +98,13 @@ class Predictions:
     def __rich__(self) -> "Table":
         """For a terminal."""
         table = plain_table()
-        for heading in ("picture", "label", "probability", "otherwise"):
-            table.add_column(heading, justify="right" if heading == "probability" else "left")
+        for heading in ("picture", "label", "sure", "otherwise"):
+            table.add_column(heading, overflow="fold")
         for row in self.rows:
-            others = ", ".join(f"{name} {100 * p:.1f} %" for name, p in row.others)
+            others = ", ".join(f"{name} {100 * p:.0f} %" for name, p in row.others if p >= 0.005)
             sure = "" if row.probability is None else f"{100 * row.probability:.1f} %"
-            table.add_row(row.name, row.label or f"[red]{row.error}", sure, others)
+            label = Text(row.label) if row.label else Text(row.error or "", style="red")
+            table.add_row(Text(row.name), label, sure, Text(others))
         return table
 
 

@@ -1,8 +1,9 @@
 """What `deepen info` prints: the published networks, or one network stage by stage."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from deepen.errors import UserError
 from deepen.nets.choice import Choice, spec_of
 from deepen.nets.cost import Cost, cost, stage_costs
 from deepen.nets.spec import EXPANSION, Spec
@@ -12,7 +13,7 @@ from deepen.tables import plain_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-CIFAR_SIZE = 32
+CIFAR_SIZE, CIFAR_CLASSES = 32, 10
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,12 @@ class Info:
     """Pixels a side."""
     batch: int
     """Pictures for which activation bytes are counted, in fp32."""
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise UserError(f"--batch is at least 1, found {self.batch}")
+        if self.image_size < 1:
+            raise UserError(f"--image-size is at least 1 pixel, found {self.image_size}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -105,18 +112,27 @@ class Listing:
 
 
 def info(
-    asked: str, choice: Choice, image_size: int | None = None, classes: int = 10, batch: int = 128
+    asked: str,
+    choice: Choice,
+    image_size: int | None = None,
+    classes: int | None = None,
+    batch: int = 128,
 ) -> Info:
     """A network by published name, or by depth as `choice` and the image size complete it.
 
-    Raises UserError for a name or depth that does not exist.
+    Without `classes` a published network has its own, another one 10. Raises UserError for a name
+    or depth that does not exist, and for a choice that the name answers.
     """
     if asked.isdigit():
-        size = image_size or (224 if choice.stem == "imagenet" else CIFAR_SIZE)
-        depth = Choice(**{**asdict(choice), "depth": int(asked)})
-        return Info(f"depth {asked}", spec_of(depth, size, classes), size, batch)
-    row = published(asked)
-    return Info(row.name, row.spec, image_size or row.image_size, batch)
+        name, choice = f"depth {asked}", replace(choice, depth=int(asked))
+        usual, outputs = 224 if choice.stem == "imagenet" else CIFAR_SIZE, CIFAR_CLASSES
+    else:
+        row = published(asked)
+        name, choice = row.name, replace(choice, network=row.name)
+        usual, outputs = row.image_size, row.spec.classes
+    size = usual if image_size is None else image_size
+    spec = spec_of(choice, size, outputs if classes is None else classes)
+    return Info(name, spec, size, batch)
 
 
 def describe(spec: Spec) -> str:

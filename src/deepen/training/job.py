@@ -152,7 +152,7 @@ def fitted(recipe: Recipe, size: int, pictures: int) -> Recipe:
     crop = recipe.augment.crop
     if crop == "auto":
         crop = "shift" if size <= SMALL else "resized"
-    batch = recipe.batch or max(16, min(500 if size <= SMALL else 64, pictures // 20))
+    batch = recipe.batch or max(16, min(250 if size <= SMALL else 64, pictures // 20))
     accumulate = recipe.accumulate
     batch = max(accumulate, min(batch, pictures) // accumulate * accumulate)
     return replace(recipe, batch=batch, augment=replace(recipe.augment, crop=crop))

@@ -17,20 +17,22 @@ class Recipe:
     epochs: int = 20
     """Passes over the training pictures; the schedule is fitted to them."""
     batch: int = 0
-    """Pictures a step; 0: 500 small ones or 64 larger ones, and at least 20 steps an epoch."""
+    """Pictures a step; 0: 250 small ones or 64 larger ones, and at least 20 steps an epoch."""
     learning_rate: float = 0.1
     """Of SGD, at the schedule's height."""
-    filter_rate: float = 0.08
-    """Of muon's filters, at the schedule's height."""
+    filter_rate: float = 0.042
+    """Of muon's filters, at the schedule's height: the share of their length that a step adds."""
     momentum: float = 0.9
-    filter_momentum: float = 0.6
+    filter_momentum: float = 0.8
     """Of muon's filters."""
     nesterov: bool = False
     """Look ahead along the momentum, in SGD."""
     weight_decay: float = 1e-4
-    """Of SGD's weights."""
+    """Of the weights in SGD; beside muon, of the last layer's alone."""
     schedule: Literal["step", "linear", "cosine"] = "step"
     """step: divided by ten at each milestone. linear, cosine: down to zero at the end."""
+    hold: float = 0.0
+    """Share of the training that `linear` and `cosine` stay at their height first."""
     milestones: tuple[float, ...] = (0.5, 0.75)
     """Of `step`, as shares of the whole training."""
     warmup: int = 0
@@ -69,7 +71,7 @@ class Recipe:
         ):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise UserError(f"{_flag(name)} is at least 0, found {getattr(self, name)}")
-        for name in ("momentum", "filter_momentum", "label_smoothing", "average"):
+        for name in ("momentum", "filter_momentum", "label_smoothing", "average", "hold"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{_flag(name)} is from 0 to below 1, found {getattr(self, name)}")
         if self.batch % self.accumulate:
@@ -101,7 +103,9 @@ RECIPES: dict[RecipeName, Recipe] = {
         epochs=20,
         learning_rate=0.1,
         nesterov=True,
+        weight_decay=5e-4,
         schedule="linear",
+        hold=0.4,
         label_smoothing=0.05,
         augment=Augment(padding=2, border="reflect", flip="alternate"),
     ),

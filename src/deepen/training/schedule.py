@@ -21,6 +21,10 @@ def _fall(recipe: Recipe, progress: float) -> float:
         case "step":
             return 0.1 ** sum(progress >= milestone for milestone in recipe.milestones)
         case "linear":
-            return 1 - progress
+            return 1 - _after(recipe.hold, progress)
         case "cosine":
-            return (1 + cos(pi * progress)) / 2
+            return (1 + cos(pi * _after(recipe.hold, progress))) / 2
+
+
+def _after(hold: float, progress: float) -> float:
+    return max(0.0, (progress - hold) / (1 - hold))
