@@ -134,6 +134,8 @@ def evaluate(
     """
     from deepen.model.evaluate import evaluate
 
+    if source is None and pictures != SourceFlags():
+        raise UserError("flags about pictures say how to read a source: name it after the run")
     with session(json) as (console, stop):
         labelled = made(Source, pictures, source=source) if source else None
         watch = watched(console, stop)
