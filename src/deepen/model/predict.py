@@ -118,10 +118,12 @@ def predict(
     """What the model of a run folder or file calls pictures; folders give all pictures in them.
 
     A picture that cannot be read is a row with an error. Raises UserError for a path that does not
-    exist, and for a folder without pictures.
+    exist, for a folder without pictures, and where no path is given.
     """
     model, chosen = load(path), choose(machine, training=False)
     paths = [one for file in files for one in _pictures(Path(file))]
+    if not paths:
+        raise UserError("no pictures are named: give files, folders, or - and paths on stdin")
     split = Split(
         pictures=Lazy(lambda index: paths[index].read_bytes(), len(paths)),
         labels=np.zeros(len(paths), np.int64),
