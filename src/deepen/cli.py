@@ -54,12 +54,22 @@ app = App(
 
 
 @app.command
-def demo(*, out: Path | None = None) -> None:
-    """Train ResNet-20 on the built-in pictures, evaluate it, predict some, draw a report."""
+def demo(*, out: Path | None = None, json: Json = False) -> None:
+    """Train ResNet-20 on the built-in pictures, evaluate it, predict some, draw a report.
+
+    Parameters
+    ----------
+    out
+        Folder of the run; a new one in runs/ unless told otherwise.
+    json
+        Print the evaluation as JSON; everything else goes to standard error.
+    """
     from deepen.training.demo import demo
 
-    with session() as (console, stop):
-        demo(out, console, stop)
+    with session(json) as (console, stop):
+        result = demo(out, console, stop)
+    if json:
+        show(result, json)
 
 
 @app.command

@@ -11,18 +11,19 @@ def replace_durably(path: Path, body: bytes) -> None:
     the new file is whole, so neither a kill nor a full disk loses it. Raises UserError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            with temporary.open("wb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
         _flush_folder(path.parent)
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror}; what stood there is kept"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _flush_folder(folder: Path) -> None:

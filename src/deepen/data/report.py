@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deepen.data.rows import number, some
 from deepen.data.survey import Bad
 from deepen.errors import UserError
+from deepen.tables import plain_table
+
+if TYPE_CHECKING:
+    from rich.console import Group
 
 MOST_BAD = 0.01
 """Share of bad pictures above which nothing is trained."""
@@ -88,6 +92,18 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
         return asdict(self) | {"imbalance": self.imbalance}
+
+    def __rich__(self) -> "Group":
+        """For a terminal."""
+        from rich.console import Group
+        from rich.text import Text
+
+        table = plain_table()
+        for heading in ("class", *self.counts):
+            table.add_column(heading, justify="left" if heading == "class" else "right")
+        for name, *counts in zip(self.classes, *self.counts.values(), strict=True):
+            table.add_row(Text(name), *(f"{count:,}" for count in counts))
+        return Group(*(Text(line) for line in self.lines()), table)
 
     def lines(self) -> list[str]:
         """The report in sentences, the table's notes among them; `counts` are for a table."""

@@ -16,9 +16,10 @@ from deepen.files import replace_durably
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Save tensors and facts under a digest of the tensors; raises UserError if it cannot."""
+    """Save tensors and facts under a digest of both; raises UserError if it cannot."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = {"deepen": json.dumps(dict(facts)), "sha256": _digest(held)}
+    body = json.dumps(dict(facts))
+    header = {"deepen": body, "sha256": _digest(held, body)}
     replace_durably(path, safetensors.torch.save(held, header))
 
 
@@ -34,14 +35,14 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise UserError(f"{path} is no whole safetensors file: {error}") from error
     if "deepen" not in header:
         raise UserError(f"{path} was not written by deepen: it does not say which network it holds")
-    if header.get("sha256") != _digest(tensors):
-        raise UserError(f"{path} is damaged: its tensors do not have the digest stored with them")
+    if header.get("sha256") != _digest(tensors, header["deepen"]):
+        raise UserError(f"{path} is damaged: its contents do not have the digest stored with them")
     return tensors, json.loads(header["deepen"])
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of names, types, shapes and bytes; safetensors itself stores none."""
-    digest = hashlib.sha256()
+def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:
+    """SHA-256 of facts, names, types, shapes and bytes; safetensors itself stores none."""
+    digest = hashlib.sha256(facts.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)} ".encode())

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from deepen.data.source import read
+from deepen.model.evaluation import Evaluation
 from deepen.model.predict import predict
 from deepen.training.job import prepare
 from deepen.training.lines import say, say_next
@@ -19,7 +20,7 @@ PICTURES = "pictures"
 SHOWN = 6
 
 
-def demo(out: Path | None, console: Console, stop: Stop) -> None:
+def demo(out: Path | None, console: Console, stop: Stop) -> Evaluation | None:
     """Train ResNet-20, evaluate it, predict some test pictures, draw a report, say what is next."""
     settings = Settings(recipe=replace(RECIPES["fast"], epochs=EPOCHS))
     job = prepare(settings, out, watched(console, stop))
@@ -29,9 +30,8 @@ def demo(out: Path | None, console: Console, stop: Stop) -> None:
     folder = _some_pictures(job.run.folder / PICTURES, settings)
     console.print(predict(job.run.folder, [folder]))
     say_next(job, console)
-    console.print(
-        "your own  deepen train FOLDER   (a folder with a folder of pictures for each class)"
-    )
+    console.print("your own  deepen train FOLDER, with a folder of pictures for each class")
+    return result
 
 
 def _some_pictures(folder: Path, settings: Settings) -> Path:

@@ -44,6 +44,7 @@ class Job:
     """Expected, from a short trial."""
     size_reason: str
     """Why the network sees pictures of this size."""
+    resumed: bool = False
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def resume(folder: str | Path, workers: int | None = None, watch: Watch = silent
     model = new(plan.spec, plan.classes, plan.preprocess, plan.seed)
     task = task_of(model, plan.recipe, machine, data)
     each = written["step_seconds"]
-    return Job(run, settings, plan, data, model, task, machine, each, "as before")
+    return Job(run, settings, plan, data, model, task, machine, each, "as before", True)
 
 
 def prepared_or_resumed(

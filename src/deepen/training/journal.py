@@ -31,13 +31,22 @@ class Journal:
         self._task = self.bar.add_task("", total=plan.steps, said="")
         self._logged = self._printed = time.monotonic()
 
-    def begin(self, standing: Standing) -> None:
+    def begin(self, standing: Standing, *, resumed: bool) -> None:
         """Say where a resumed training goes on."""
         self.bar.update(self._task, completed=standing.step)
+        self.run.forget_after(standing.step)
         if standing.step:
-            self.run.forget_after(standing.step)
             self.console.print(f"going on after step {standing.step} of {self.plan.steps}")
             self.run.log("resumed", step=standing.step)
+        elif resumed:
+            self.console.print("stopped before anything was saved: starting from the beginning")
+
+    def interrupted(self, standing: Standing) -> None:
+        """Say what was saved and how to go on."""
+        self._print(
+            f"stopped and saved after step {standing.step} of {self.plan.steps}; go on with: "
+            f"deepen train --resume {self.run.folder}"
+        )
 
     def step(self, standing: Standing, result: Result) -> None:
         """Show a step; write some of them down."""
@@ -78,7 +87,7 @@ class Journal:
 
     def _print(self, line: str) -> None:
         self._printed = time.monotonic()
-        self.console.print(line)
+        self.console.print(line, soft_wrap=True)
 
 
 @contextmanager

@@ -54,6 +54,7 @@ def train(job: Job, console: Console | None = None, stop: Stop | None = None) ->
                 finish_epoch(job, state, journal)
         except Interrupted:
             state.save(job.run.state)
+            journal.interrupted(progress)
             raise
         except Diverged as reason:
             raise Diverged(f"step {progress.step + 1}: {reason}; {kept(job, progress)}") from None
@@ -79,7 +80,7 @@ def started(job: Job, journal: Journal) -> State:
     state = begin(job.model.network, job.plan.recipe)
     if job.run.state.exists():
         state.restore(job.run.state)
-    journal.begin(state.progress)
+    journal.begin(state.progress, resumed=job.resumed)
     return state
 
 
