@@ -27,11 +27,13 @@ class Chosen:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """This machine's number of threads inside, the caller's again afterwards."""
+        """This machine's number of threads, and cuDNN's repeatable kernels, inside; the caller's
+        again afterwards."""
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
-            yield
+            with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+                yield
         finally:
             torch.set_num_threads(before)
 

@@ -70,6 +70,8 @@ def prepare(settings: Settings, out: str | Path | None = None, watch: Watch = si
     table = read(settings.source, settings.seed)
     size, why = picture_size(settings, table, machine)
     recipe = fitted(settings.recipe, size, len(table.splits["train"]))
+    if recipe.patience and "validation" not in table.splits:
+        raise UserError("--patience needs pictures to validate on, and --validation 0 leaves none")
     spec = spec_of(settings.choice, size, len(table.classes))
     preprocess = preprocessing(size)
     stored = recipe.augment.stored(size, preprocess.resize)

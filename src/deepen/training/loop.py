@@ -39,18 +39,20 @@ def train(job: Job, console: Console | None = None, stop: Stop | None = None) ->
         try:
             while progress.epoch < plan.epochs and not out_of_patience(job, state):
                 state.network.train()
+                began = time.monotonic()
                 for batch in islice(batches(job, progress), plan.steps - progress.step):
-                    began = time.monotonic()
                     torch.manual_seed(key(plan.seed, progress.epoch, 0, progress.step))
                     set_rates(job, state)
                     result = step(job.task, state.optimisers, batch, progress.epoch)
                     state.follow()
-                    progress.add(result, len(batch.labels), time.monotonic() - began)
+                    now = time.monotonic()
+                    progress.add(result, len(batch.labels), now - began)
+                    began = now
                     journal.step(progress, result)
                     stop.check()
-                    if time.monotonic() - saved > SAVE_SECONDS:
+                    if now - saved > SAVE_SECONDS:
                         state.save(job.run.state)
-                        saved = time.monotonic()
+                        saved = now
                 finish_epoch(job, state, journal)
         except Interrupted:
             state.save(job.run.state)
