@@ -43,6 +43,12 @@ def evaluate(
     split = replace(table.splits[name], labels=labels[table.splits[name].labels])
     pictures = prepare(split, model.preprocess, Cache(), chosen.workers, watch)
     likely = probabilities(model, pictures, chosen, inference, watch)
+    if len(pictures.bad) == len(split):
+        first = next(iter(pictures.bad.values()))
+        raise UserError(
+            f"{table.source}: none of {len(split)} pictures can be used; "
+            f"{first.name}: {first.reason}"
+        )
     result = score(likely, pictures, model.classes, f"{table.source}, {name} split")
     if Path(path).is_dir():
         save(result, Path(path))

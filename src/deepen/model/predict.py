@@ -54,7 +54,7 @@ def probabilities(
             if settings.flip:
                 likely = (likely + net(images.flip(3)).float().softmax(1)) / 2
             done.append(likely.cpu().numpy())
-    return np.concatenate(done)
+    return np.concatenate([np.empty((0, model.spec.classes), np.float32), *done])
 
 
 @dataclass(frozen=True)
