@@ -152,11 +152,18 @@ def test_muon_turns_each_group_by_the_rate_and_keeps_the_length() -> None:
     torch.testing.assert_close(moved, torch.full((4,), 0.1 * 2.0), rtol=0.3, atol=0)
 
 
-def test_paper_decays_every_weight_and_muon_leaves_scales_alone() -> None:
+def test_paper_decays_every_weight_and_muon_the_last_layer_alone() -> None:
     net = network(Spec((1, 1)))
     (sgd,) = optimisers(net, RECIPES["cifar"])
     assert [g["weight_decay"] for g in sgd.param_groups] == [1e-4]
     rest, muon = optimisers(net, RECIPES["fast"])
-    assert [g["weight_decay"] for g in rest.param_groups][1] == 0.0
+    decay = {id(p): g["weight_decay"] for g in rest.param_groups for p in g["params"]}
+    assert [n for n, p in net.named_parameters() if decay.get(id(p))] == ["fc.weight"]
     count = sum(len(g["params"]) for o in (rest, muon) for g in o.param_groups)
     assert count == len(list(net.parameters()))
+
+
+@pytest.mark.parametrize(("width", "share"), [(16, 1.0), (32, 1.0), (128, 0.25)])
+def test_last_layer_of_a_wide_network_is_slower(width: int, share: float) -> None:
+    rest, _ = optimisers(network(Spec((1, 1), width=width)), RECIPES["fast"])
+    assert rest.param_groups[1]["share"] == share

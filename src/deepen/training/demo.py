@@ -15,7 +15,7 @@ from deepen.training.recipe import RECIPES
 from deepen.training.settings import Settings
 from deepen.watch import Stop, watched
 
-EPOCHS = 10
+EPOCHS = 16
 PICTURES = "pictures"
 SHOWN = 6
 

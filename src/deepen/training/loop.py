@@ -93,7 +93,7 @@ def set_rates(job: Job, state: State) -> None:
     heights = (plan.recipe.learning_rate, plan.recipe.filter_rate)
     for optimiser, height in zip(state.optimisers, heights, strict=False):
         for group in optimiser.param_groups:
-            group["lr"] = height * factor
+            group["lr"] = height * factor * group["share"]
 
 
 def finish_epoch(job: Job, state: State, journal: Journal) -> None:

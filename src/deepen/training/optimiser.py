@@ -1,15 +1,19 @@
 """The optimiser step: SGD with momentum, and orthogonalised momentum for filters on request."""
 
 from collections import defaultdict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from deepen.nets.network import Network
 from deepen.training.recipe import Recipe
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """Pushes singular values towards 1 in few products (arXiv:2502.16982, section 2.1)."""
 NEWTON_SCHULZ_STEPS = 3
+FEATURES = 64
+"""Of the networks of section 4.2, arXiv:1512.03385, before their last layer."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -22,7 +26,7 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(self, filters: list[Tensor], groups: list[int], settings: Recipe) -> None:
         values = {"lr": settings.filter_rate, "momentum": settings.filter_momentum}
-        super().__init__([{"params": filters, "groups": groups}], values)
+        super().__init__([{"params": filters, "groups": groups, "share": 1}], values)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
@@ -69,23 +73,29 @@ def orthogonal(matrices: Tensor) -> Tensor:
     return turned.contiguous()
 
 
-def optimisers(net: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """SGD for everything, or Muon for the filters and SGD for the rest."""
+def optimisers(net: Network, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """SGD for everything, or SGD for all but the filters and Muon for them.
+
+    Each group of parameters has a `share` of its optimiser's rate.
+    """
+    sgd: dict[str, Any] = {
+        "lr": recipe.learning_rate,
+        "momentum": recipe.momentum,
+        "nesterov": recipe.nesterov,
+    }
     if recipe.optimiser == "sgd":
-        return [_sgd(list(net.parameters()), recipe)]
+        whole = {"params": list(net.parameters()), "weight_decay": recipe.weight_decay, "share": 1}
+        return [torch.optim.SGD([whole], **sgd)]
     convolutions = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
+    held = {id(p) for p in (*(m.weight for m in convolutions), net.fc.weight)}
+    rest = {"params": [p for p in net.parameters() if id(p) not in held], "share": 1}
+    # A step changes the outputs in proportion to the features that they add up (arXiv:2203.03466,
+    # table 3): the rate was found on networks with 64 of them.
+    share = min(1, FEATURES / net.fc.in_features)
+    last = {"params": [net.fc.weight], "weight_decay": recipe.weight_decay, "share": share}
+    return [torch.optim.SGD([rest, last], **sgd), _muon(convolutions, recipe)]
+
+
+def _muon(convolutions: list[nn.Conv2d], recipe: Recipe) -> Muon:
     filters = [m.weight for m in convolutions]
-    held = {id(weight) for weight in filters}
-    rest = [p for p in net.parameters() if id(p) not in held]
-    groups = [m.groups for m in convolutions]
-    return [_sgd(rest, recipe), Muon(filters, groups, recipe)]
-
-
-def _sgd(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.SGD:
-    """The paper decays every weight; beside Muon only matrices are left to decay."""
-    decayed = [p for p in parameters if p.ndim > 1 or recipe.optimiser == "sgd"]
-    kept = [p for p in parameters if p.ndim <= 1 and recipe.optimiser != "sgd"]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}]
-    if kept:
-        groups.append({"params": kept, "weight_decay": 0.0})
-    return torch.optim.SGD(groups, recipe.learning_rate, recipe.momentum, nesterov=recipe.nesterov)
+    return Muon(filters, [m.groups for m in convolutions], recipe)
