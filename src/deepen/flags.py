@@ -35,8 +35,7 @@ def flags_of(
             continue
         text = " ".join(said.get(one.name, "").split())
         if named:
-            values = [f"{name} {getattr(row, one.name)}" for name, row in named.items()]
-            text = f"{text} [{', '.join(values)}]"
+            text = f"{text} [{_by_name(one.name, named)}]"
         flag = _parameter(hints[one.name], text, group, negatable=bool(named))
         hint = hints[one.name] | None if named else hints[one.name]
         made.append((one.name, Annotated[hint, flag], None if named else _default(one)))
@@ -54,6 +53,13 @@ def chosen(base: T, flags: object) -> T:
 def made(kind: type[T], flags: object, **further: Any) -> T:
     """The dataclass that all of its flags describe."""
     return kind(**vars(flags), **further)
+
+
+def _by_name(field: str, named: Mapping[str, object]) -> str:
+    values = {name: str(getattr(row, field)) for name, row in named.items()}
+    if len(set(values.values())) == 1:
+        return f"default: {next(iter(values.values()))}"
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def _parameter(hint: Any, text: str, group: Group, *, negatable: bool) -> Parameter:

@@ -23,6 +23,7 @@ class Recipe:
     filter_rate: float = 0.042
     """Of muon's filters, at the schedule's height: the share of their length that a step adds."""
     momentum: float = 0.9
+    """Of SGD: the share of the last update that the next one keeps."""
     filter_momentum: float = 0.8
     """Of muon's filters."""
     nesterov: bool = False
