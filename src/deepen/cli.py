@@ -128,6 +128,7 @@ def evaluate(
     source: str | None = None,
     /,
     *,
+    out: Path | None = None,
     json: Json = False,
     pictures: Annotated[SourceFlags, FLAT] = SourceFlags(),
     machine: Annotated[MachineFlags, FLAT] = MachineFlags(),
@@ -141,6 +142,8 @@ def evaluate(
         Run folder or model file.
     source
         Labelled pictures; those held out from training where there is none.
+    out
+        Folder for evaluation.json and evaluation.png; the run's own where no source is named.
     """
     from deepen.model.evaluate import evaluate
 
@@ -150,7 +153,7 @@ def evaluate(
         labelled = made(Source, pictures, source=source) if source else None
         watch = watched(console, stop)
         machine_, inference_ = made(Machine, machine), made(Inference, inference)
-        show(evaluate(run, labelled, machine_, inference_, watch), json)
+        show(evaluate(run, labelled, machine_, inference_, watch, out), json)
 
 
 @app.command

@@ -126,15 +126,26 @@ def test_flipping_is_passed_on(shelf: Shelf) -> None:
     assert usual.calibration_error != flipped.calibration_error
 
 
-def test_a_run_folder_gets_the_result_and_a_picture_a_file_does_not(shelf: Shelf) -> None:
+def test_results_are_written_where_asked_and_never_over_a_run_by_another_source(
+    shelf: Shelf,
+) -> None:
     folder = shelf.folder("photos", CLASSES)
     before = sorted(os.listdir(shelf.root))
-    found = evaluate(shelf.model, Source(str(folder)))
+    found = evaluate(shelf.root, Source(str(folder)))
     assert sorted(os.listdir(shelf.root)) == before
-    assert evaluate(shelf.root, Source(str(folder))) == found
-    written = json.loads((shelf.root / "evaluation.json").read_text())
+    out = shelf.root / "results" / "photos"
+    assert evaluate(shelf.model, Source(str(folder)), out=out) == found
+    written = json.loads((out / "evaluation.json").read_text())
     assert written == json.loads(json.dumps(found.to_dict()))
-    assert (shelf.root / "evaluation.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "evaluation.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_folder_gets_the_result_on_its_own_pictures(shelf: Shelf) -> None:
+    model = small_model()
+    model.facts = {"source": asdict(Source(str(shelf.folder("photos", CLASSES, 10)))), "seed": 3}
+    model.save(shelf.model)
+    found = evaluate(shelf.root)
+    assert json.loads((shelf.root / "evaluation.json").read_text())["wrong"] == found.wrong
 
 
 def test_without_a_source_the_recorded_one_is_read(shelf: Shelf) -> None:

@@ -30,11 +30,13 @@ def evaluate(
     machine: Machine = Machine(),  # noqa: B008 - frozen
     inference: Inference = Inference(),  # noqa: B008 - frozen
     watch: Watch = silent,
+    out: Path | None = None,
 ) -> Evaluation:
     """The model of a run folder or file on the test split of `source`, else its validation split,
     else all of it; without a source, on the pictures that were held out when it was trained.
 
-    In a run folder, evaluation.json and evaluation.png are written. Raises UserError.
+    evaluation.json and evaluation.png are written into the folder `out`; without it, and without a
+    source, into the run folder. Raises UserError.
     """
     model, chosen = load(path), choose(machine, training=False)
     table = _table(model, source)
@@ -50,13 +52,16 @@ def evaluate(
             f"{first.name}: {first.reason}"
         )
     result = score(likely, pictures, model.classes, f"{table.source}, {name} split")
-    if Path(path).is_dir():
-        save(result, Path(path))
+    if out is None and source is None and Path(path).is_dir():
+        out = Path(path)
+    if out is not None:
+        save(result, out)
     return result
 
 
 def save(result: Evaluation, folder: Path) -> None:
-    """Write the evaluation and its picture into a run folder."""
+    """Write the evaluation and its picture into a folder, made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
     replace_durably(folder / RESULT, json.dumps(result.to_dict()).encode())
     draw_evaluation(result, folder / PICTURE)
 
