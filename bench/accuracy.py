@@ -63,6 +63,8 @@ class Asked:
     """Pictures a split, to see that it works."""
     threads: int | None = None
     """Cores to use; all there are unless told otherwise."""
+    runs: Path | None = None
+    """Keep the run folders in this one."""
 
 
 def main(
@@ -82,7 +84,9 @@ def main(
         asked = replace(asked, epochs=1, seeds=asked.seeds[:1], limit=100)
     settings, paper = settings_of(asked), published(f"cifar-resnet{asked.depth}").error
     since = begin(flags, asked.threads)
-    results = [trained(replace(settings, seed=seed)) for seed in asked.seeds]
+    with TemporaryDirectory() as temporary:
+        runs = asked.runs or Path(temporary)
+        results = [trained(replace(settings, seed=seed), runs) for seed in asked.seeds]
     assert paper
     title = f"ResNet-{asked.depth}, epochs: {asked.epochs}"
     lines = [*table(results, paper, title), "", *machine(since)]
@@ -105,14 +109,14 @@ def settings_of(asked: Asked) -> Settings:
     )
 
 
-def trained(settings: Settings) -> Result:
+def trained(settings: Settings, runs: Path) -> Result:
     """Train, then test the model file that training leaves, in both ways."""
-    with TemporaryDirectory() as folder:
-        job = prepare(settings, Path(folder) / "run")
-        plain = train(job, Console(stderr=True, highlight=False))
-        flipped = evaluate(job.run.model, inference=Inference(flip=True))
-        assert plain
-        return Result(settings.seed, plain.top1_error.value, flipped.top1_error.value, minutes(job))
+    depth, seed = settings.choice.depth, settings.seed
+    job = prepare(settings, runs / f"resnet{depth}-seed{seed}")
+    plain = train(job, Console(stderr=True, highlight=False))
+    flipped = evaluate(job.run.model, inference=Inference(flip=True))
+    assert plain
+    return Result(seed, plain.top1_error.value, flipped.top1_error.value, minutes(job))
 
 
 def minutes(job: Job) -> float:
