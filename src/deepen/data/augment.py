@@ -37,7 +37,7 @@ class Augment:
         if not 0 <= self.erasing <= 1:
             raise UserError(f"erasing is a probability from 0 to 1, found {self.erasing}")
         for name in ("padding", "randaugment", "mixup", "cutmix"):
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) < float("inf"):
                 raise UserError(f"{name} is at least 0, found {getattr(self, name)}")
 
     def stored(self, size: int, resize: int) -> int:

@@ -14,6 +14,7 @@ from deepen.data.source import Source, read
 from deepen.data.split import choose
 from deepen.data.survey import Bad, Records, bad_pictures, joined, survey
 from deepen.data.table import Indices, Split, Table
+from deepen.errors import UserError
 from deepen.watch import Watch, silent
 
 LOOK = 64
@@ -56,6 +57,9 @@ def check(
     source: Source, workers: int | None = None, sample: int | None = None, watch: Watch = silent
 ) -> Report:
     """What `deepen check` says of a source. Raises UserError where it cannot be read at all."""
+    for name, count in (("workers", workers), ("sample", sample)):
+        if count is not None and count < 1:
+            raise UserError(f"--{name} is at least 1, found {count}")
     return inspect(read(source, seed=0), workers or os.cpu_count() or 1, watch, sample)
 
 

@@ -87,6 +87,9 @@ def _in_folder(path: Path, columns: Columns) -> Found:
     # Tables beside a single folder of pictures are about these.
     if len(listing.tops) < 2 and not listing.has_splits and (tables := table_files(path)):
         return read_tables(tables, columns)
+    for kind in ("image", "label"):
+        if name := getattr(columns, kind):
+            raise UserError(f"--{kind}-column {name} is for tables; {path} is a folder of pictures")
     return read_folder(listing, columns.group)
 
 

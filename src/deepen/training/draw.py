@@ -1,5 +1,6 @@
 """Pictures of trainings: curves, and what the trained model makes of pictures it never saw."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from deepen.files import replace_durably
 from deepen.model.draw import draw_confusion
 from deepen.model.evaluation import Evaluation
 
@@ -54,14 +56,16 @@ def draw_report(
 
 
 def draw_curves(runs: Sequence[tuple[str, Sequence[dict[str, Any]]]], path: Path) -> None:
-    """The curves of several runs in one picture, as a PNG."""
+    """The curves of several runs in one picture, as a PNG; raises UserError if it cannot."""
     figure = Figure(figsize=(15, 5), layout="constrained")
     for axes, (name, title) in zip(figure.subplots(1, 3), CURVES, strict=True):
         for run, events in runs:
             draw_curve(axes, events, name, run)
         axes.set(title=title, xlabel="epoch")
         axes.legend()
-    figure.savefig(path, dpi=100)
+    body = io.BytesIO()
+    figure.savefig(body, format="png", dpi=100)
+    replace_durably(path, body.getvalue())
 
 
 def draw_curve(axes: Axes, events: Sequence[dict[str, Any]], name: str, label: str) -> None:

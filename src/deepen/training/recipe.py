@@ -75,6 +75,8 @@ class Recipe:
         for name in ("momentum", "filter_momentum", "label_smoothing", "average", "hold"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{_flag(name)} is from 0 to below 1, found {getattr(self, name)}")
+        if not all(0 < milestone < 1 for milestone in self.milestones):
+            raise UserError(f"--milestones are between 0 and 1, found {self.milestones}")
         if self.batch % self.accumulate:
             raise UserError(f"a batch of {self.batch} does not divide into {self.accumulate} parts")
 

@@ -41,6 +41,8 @@ class Run:
             settings: dict[str, Any] = json.loads(path.read_text())
         except ValueError as error:
             raise UserError(f"{path} is not whole JSON: {error}") from error
+        if not isinstance(settings, dict) or settings.get("format") != FORMAT:
+            raise UserError(f"{path} is not of format {FORMAT}, which this version writes")
         return settings
 
     def refuse_if_used(self) -> None:
