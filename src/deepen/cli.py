@@ -2,8 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,12 +12,12 @@ from rich.console import Console
 from deepen.data.augment import Augment
 from deepen.data.source import Source
 from deepen.errors import Interrupted, UserError
-from deepen.flags import chosen, flags_of, made, whole
+from deepen.flags import chosen, flags_of, made, no_flag, whole
 from deepen.model.options import Inference, Machine
 from deepen.nets.choice import Choice
 from deepen.training.recipe import RECIPES, Recipe, RecipeName
 from deepen.training.settings import Settings
-from deepen.watch import Stop, watched
+from deepen.watch import session, watched
 
 if TYPE_CHECKING:
     from deepen.flags import Flags as AugmentFlags
@@ -44,6 +42,7 @@ else:
 FLAT = Parameter(name="*")
 Whole = Annotated[int | None, Parameter(converter=whole)]
 Json = Annotated[bool, Parameter(name="--json")]
+Paths = Annotated[str, Parameter(allow_leading_hyphen=True, validator=no_flag)]
 
 app = App(
     name="deepen",
@@ -159,7 +158,8 @@ def evaluate(
 @app.command
 def predict(
     run: Path,
-    *files: str,
+    /,
+    *files: Paths,
     json: Json = False,
     csv: bool = False,
     machine: Annotated[MachineFlags, FLAT] = MachineFlags(),
@@ -180,6 +180,8 @@ def predict(
     """
     from deepen.model.predict import predict
 
+    if json and csv:
+        raise UserError("--json and --csv are two forms of one answer; give one")
     with session(json or csv) as (console, stop):
         paths = sys.stdin.read().splitlines() if files == ("-",) else files
         machine_, inference_ = made(Machine, machine), made(Inference, inference)
@@ -277,13 +279,6 @@ def cache(*, clear: bool = False, json: Json = False) -> None:
     show(usage(clear=clear), json)
 
 
-@contextmanager
-def session(machine_readable: bool = False) -> Iterator[tuple[Console, Stop]]:
-    """A console (standard error where standard output is for a machine) and a stop flag."""
-    with Stop() as stop:
-        yield Console(stderr=machine_readable, highlight=False), stop
-
-
 def show(result: Any, as_json: bool = False) -> None:
     """Print a result on standard output: for a person, or as JSON."""
     if as_json:
@@ -296,13 +291,9 @@ def show(result: Any, as_json: bool = False) -> None:
 def main() -> None:
     """Run the command line; exit with 2, and one line, for what a user can mend."""
     try:
-        app(exit_on_error=False, print_error=False)
+        app(sys.argv[1:], exit_on_error=False, print_error=False)
     except (UserError, CycloptsError) as error:
-        sys.exit(_said(error))
+        print("deepen:", " ".join(str(error).split()), file=sys.stderr)
+        sys.exit(2)
     except Interrupted as error:
         sys.exit(128 + error.signal_number)
-
-
-def _said(error: Exception) -> int:
-    print("deepen:", " ".join(str(error).split()), file=sys.stderr)
-    return 2

@@ -7,6 +7,8 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 from cyclopts import Group, Parameter, Token
 from docstring_parser import parse_from_object
 
+from deepen.errors import UserError
+
 T = TypeVar("T")
 
 
@@ -16,7 +18,16 @@ class Flags:
 
 def whole(_type: type, tokens: Sequence[Token]) -> int:
     """An int from a whole number only: 5.5 is an error, not 6."""
-    return int(tokens[0].value)
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"a whole number is needed, found {tokens[0].value!r}") from None
+
+
+def no_flag(_type: type, path: str) -> None:
+    """Where - is a path, whatever else begins with a hyphen is a misspelt flag."""
+    if path.startswith("-") and path != "-":
+        raise UserError(f"there is no option {path}; a path of that name is ./{path}")
 
 
 def flags_of(

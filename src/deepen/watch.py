@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol, Self, TypeVar
 
@@ -53,6 +54,13 @@ class Stop:
         """Raises `Interrupted` once a signal has arrived."""
         if self.signal_number is not None:
             raise Interrupted(self.signal_number)
+
+
+@contextmanager
+def session(machine_readable: bool = False) -> Iterator[tuple[Console, Stop]]:
+    """A console (standard error where standard output is for a machine) and a stop flag."""
+    with Stop() as stop:
+        yield Console(stderr=machine_readable, highlight=False), stop
 
 
 def watched(console: Console, stop: Stop) -> Watch:
