@@ -266,7 +266,7 @@ REFUSED = (
         "run is not empty; continue it with --resume run, or name another folder with --out",
     ),
     ("train --out file", "file is a file; --out names a folder"),
-    ("train --out file/below", "cannot make file/below: Not a directory"),
+    ("train --out file/below", "cannot make file/below: file is a file"),
     ("train --resume nowhere", "nowhere is no run folder: it has no run.json"),
     ("train --resume photos", "photos is no run folder: it has no run.json"),
     ("evaluate nowhere", "there is no run or model file nowhere"),

@@ -49,6 +49,9 @@ class Run:
         """Raises UserError rather than overwrite anything."""
         if self.folder.is_file():
             raise UserError(f"{self.folder} is a file; --out names a folder")
+        for above in self.folder.parents:
+            if above.is_file():
+                raise UserError(f"cannot make {self.folder}: {above} is a file")
         if self.folder.exists() and any(self.folder.iterdir()):
             raise UserError(
                 f"{self.folder} is not empty; continue it with --resume {self.folder}, "
