@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -57,7 +58,7 @@ class Asked:
     """Layers: 20, 32, 44, 56, 110 or 1202, as in the paper."""
     epochs: int = 20
     """Passes over the training pictures."""
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: Annotated[tuple[int, ...], Parameter(consume_multiple=True)] = (0, 1, 2)
     """One training each."""
     limit: int | None = None
     """Pictures a split, to see that it works."""
