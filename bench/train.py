@@ -41,7 +41,7 @@ from side_by_side import Effort, Flags, Group, Side, begin, run, show
 
 Precision = Literal["fp32", "bf16"]
 
-SIDE = 2048
+SIDE = 1024
 """Of the matrices whose product is the roof."""
 TRAINING_SET = 50_000
 """Pictures for which `fast` chooses its batch."""

@@ -1,6 +1,8 @@
 """The command line: one verb is one call. Nothing here decides anything."""
 
 import json
+import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -187,7 +189,7 @@ def predict(
         machine_, inference_ = made(Machine, machine), made(Inference, inference)
         found = predict(run, paths, machine_, inference_, watched(console, stop))
         if json or csv:
-            sys.stdout.write(found.json_lines() if json else found.csv())
+            print(found.json_lines() if json else found.csv(), end="", flush=True)
         else:
             show(found)
 
@@ -282,8 +284,7 @@ def cache(*, clear: bool = False, json: Json = False) -> None:
 def show(result: Any, as_json: bool = False) -> None:
     """Print a result on standard output: for a person, or as JSON."""
     if as_json:
-        json.dump(result.to_dict() if result else None, sys.stdout)
-        print()
+        print(json.dumps(result.to_dict() if result else None), flush=True)
     elif result is not None:
         Console(highlight=False).print(result)
 
@@ -296,4 +297,10 @@ def main() -> None:
         print("deepen:", " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
     except Interrupted as error:
+        print(f"deepen: {error}", file=sys.stderr)
         sys.exit(128 + error.signal_number)
+    except KeyboardInterrupt:  # a second Ctrl-C, where a loop did not look at the first in time
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:  # the reader, such as `head`, had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

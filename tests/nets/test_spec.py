@@ -26,6 +26,14 @@ REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
         {"shortcut": None, "survival": 0.5},
         "a plain network cannot drop blocks: survival below 1 needs shortcuts",
     ),
+    (
+        {"shortcut": None, "zero_gamma": True},
+        "zero_gamma needs a residue that ends in a norm: post-activation, with shortcuts",
+    ),
+    (
+        {"order": "pre", "zero_gamma": True},
+        "zero_gamma needs a residue that ends in a norm: post-activation, with shortcuts",
+    ),
     ({"groups": 2}, "groups and inner are for bottlenecks; this network has basic blocks"),
     ({"inner": 32}, "groups and inner are for bottlenecks; this network has basic blocks"),
     ({"block": "bottleneck", "groups": 3}, "16 filters do not divide into 3 groups"),

@@ -69,7 +69,7 @@ def network(spec: Spec, seed: int = 0) -> Network:
     generator = torch.Generator().manual_seed(seed)
     for module in net.modules():
         _initialise(module, generator)
-    if spec.zero_gamma and spec.order == "post" and spec.shortcut is not None:
+    if spec.zero_gamma:
         for norm in last_norms(net):
             nn.init.zeros_(norm.weight)
     return net

@@ -142,6 +142,8 @@ def _problems(spec: Spec) -> Iterator[str]:
         yield f"survival is a probability above 0 and up to 1, found {spec.survival}"
     if spec.shortcut is None and spec.survival < 1:
         yield "a plain network cannot drop blocks: survival below 1 needs shortcuts"
+    if spec.zero_gamma and (spec.shortcut is None or spec.order == "pre"):
+        yield "zero_gamma needs a residue that ends in a norm: post-activation, with shortcuts"
     if spec.block == "basic" and (spec.groups != 1 or spec.inner):
         yield "groups and inner are for bottlenecks; this network has basic blocks"
     if (spec.inner or spec.width) % spec.groups:
