@@ -1,15 +1,13 @@
 """The command line: one verb is one call. Nothing here decides anything."""
 
-import json
 import os
 import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
-from rich.console import Console
 
 from deepen.data.augment import Augment
 from deepen.data.source import Source
@@ -17,6 +15,7 @@ from deepen.errors import Interrupted, UserError
 from deepen.flags import chosen, flags_of, made, no_flag, whole
 from deepen.model.options import Inference, Machine
 from deepen.nets.choice import Choice
+from deepen.tables import show
 from deepen.training.recipe import RECIPES, Recipe, RecipeName
 from deepen.training.settings import Settings
 from deepen.watch import session, watched
@@ -279,14 +278,6 @@ def cache(*, clear: bool = False, json: Json = False) -> None:
     from deepen.data.cache import usage
 
     show(usage(clear=clear), json)
-
-
-def show(result: Any, as_json: bool = False) -> None:
-    """Print a result on standard output: for a person, or as JSON."""
-    if as_json:
-        print(json.dumps(result.to_dict() if result else None), flush=True)
-    elif result is not None:
-        Console(highlight=False).print(result)
 
 
 def main() -> None:

@@ -1,9 +1,19 @@
-"""The one look of every printed table."""
+"""How results are printed: tables of one look, or JSON."""
 
+import json
 from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
+
+
+def show(result: Any, as_json: bool = False) -> None:
+    """Print a result on standard output: for a person, or as JSON."""
+    if as_json:
+        print(json.dumps(result.to_dict() if result else None), flush=True)
+    elif result is not None:
+        Console(highlight=False).print(result)
 
 
 def plain_table(title: str | None = None, caption: str | None = None) -> Table:
