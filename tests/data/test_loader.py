@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from deepen.data.survey import Bad
 from deepen.data.loader import Share, in_order, key, order, shuffled, steps_per_epoch
 
 
@@ -18,6 +19,7 @@ class Numbered:
     n: int
     ahead: int = 0
     unreadable: set[int] = field(default_factory=set)
+    bad: dict[int, Bad] = field(default_factory=dict)
 
     @property
     def labels(self) -> NDArray[np.int64]:

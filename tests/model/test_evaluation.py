@@ -2,8 +2,8 @@
 
 import io
 import json
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from sklearn.metrics import precision_recall_fscore_support, top_k_accuracy_score
 
+from deepen.data.survey import Bad
 from deepen.model.evaluation import Evaluation, score, share
 
 
@@ -21,6 +22,7 @@ class Labelled:
     labels: NDArray[np.int64]
     names: Sequence[str] = ()
     unreadable: Collection[int] = ()
+    bad: Mapping[int, Bad] = field(default_factory=dict)
     ahead: int = 0
 
     def fetch(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -36,6 +38,7 @@ def scored(
     names = tuple("abcdefghijkl"[: table.shape[1]])
     pictures = Labelled(np.asarray(labels, np.int64), [f"{i}.png" for i in range(len(labels))])
     pictures.unreadable = unreadable
+    pictures.bad = {i: Bad(i, f"{i}.png", "it is cut short") for i in unreadable}
     return score(table, pictures, names, "photos, test split")
 
 
@@ -151,6 +154,7 @@ def test_pictures_that_could_not_be_read_do_not_count() -> None:
     assert (found.n, found.wrong) == (3, 2)
     assert found.mistakes == (2, 3)  # places in the split, not among those that were read
     assert found.confusion == ((1, 1), (1, 0))
+    assert found.lines()[-1] == "left out: 1.png (it is cut short)"
 
 
 def test_the_first_of_two_equally_likely_classes_is_called() -> None:

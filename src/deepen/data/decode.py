@@ -130,7 +130,9 @@ def _bound(width: int, height: int) -> None:
 
 def _bound_scans(data: bytes) -> None:
     # Trailing video and metadata may hold these two bytes by chance: then count exactly.
-    if data.count(b"\xff\xda") > MAX_SCANS and (scans := _scans(data)) > MAX_SCANS:
+    values = np.frombuffer(data, np.uint8)
+    starts = np.count_nonzero((values[:-1] == 0xFF) & (values[1:] == 0xDA))
+    if starts > MAX_SCANS and (scans := _scans(data)) > MAX_SCANS:
         raise BadPicture(f"a JPEG of {scans} scans, more than {MAX_SCANS}")
 
 

@@ -1,13 +1,15 @@
 """Pictures in an order that (seed, epoch) decide, cut into the batches that (step, rank) decide."""
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from deepen.data.survey import Bad
 
 
 class Pictures(Protocol):
@@ -21,6 +23,11 @@ class Pictures(Protocol):
     @property
     def names(self) -> Sequence[str]:
         """For messages; n of them."""
+        ...
+
+    @property
+    def bad(self) -> Mapping[int, Bad]:
+        """The pictures that could not be used, by their place in the split."""
         ...
 
     @property

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deepen.data.augment import SCALE_TO, Augment
+from deepen.data.preprocess import Preprocess
 
 
 def augment(settings: Augment, pixels: Tensor, size: int, phase: Tensor) -> Tensor:
@@ -18,6 +19,16 @@ def augment(settings: Augment, pixels: Tensor, size: int, phase: Tensor) -> Tens
     """
     pixels = _flip(settings, _crop(settings, pixels, size), phase)
     return _randaugment(settings.randaugment, pixels) if settings.randaugment else pixels
+
+
+def normalise(preprocess: Preprocess, pixels: Tensor) -> Tensor:
+    """Shapes: uint8 (n, 3, s, s) -> float, the same, channels last."""
+    size = pixels.shape[-1]
+    lines = pixels.permute(0, 2, 3, 1).reshape(-1, 3 * size).float()
+    # Whole lines of pixels: to repeat three numbers along the memory is slow.
+    mean, std = (lines.new_tensor(x).repeat(size) for x in (preprocess.mean, preprocess.std))
+    lines.sub_(255 * mean).div_(255 * std)
+    return lines.view(-1, size, size, 3).permute(0, 3, 1, 2)
 
 
 def mix(settings: Augment, images: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
@@ -56,25 +67,30 @@ def _crop(settings: Augment, pixels: Tensor, size: int) -> Tensor:
 
 
 def _shifted(pixels: Tensor, size: int, padding: int, border: str) -> Tensor:
-    """Each picture's window at an offset of its own; pictures of equal offset are cut together."""
-    padded = _padded(pixels, padding, border)
-    span = padded.shape[-1] - size + 1
-    offset = torch.randint(span * span, (len(pixels),)).to(pixels.device)
-    out = pixels.new_empty((len(pixels), size, size, 3)).permute(0, 3, 1, 2)
-    for number in range(span * span):
-        top, left = divmod(number, span)
-        chosen = offset == number
-        out[chosen] = padded[chosen, :, top : top + size, left : left + size]
-    return out
+    """Each picture's window at an offset of its own, copied line by line."""
+    padded = _padded(pixels.permute(0, 2, 3, 1), padding, border)
+    n, side = padded.shape[:2]
+    span = side - size + 1
+    offset = torch.randint(span * span, (n,)).to(pixels.device)
+    place = torch.arange(n, device=pixels.device) * side + offset // span
+    lines = (place[:, None] + torch.arange(size, device=pixels.device)) * side
+    starts = (lines + (offset % span)[:, None]).flatten()
+    # Every run of `size` pixels in the batch, as rows that overlap in memory.
+    runs = padded.as_strided((n * side * side - size + 1, 3 * size), (3, 1))
+    return runs.index_select(0, starts).view(n, size, size, 3).permute(0, 3, 1, 2)
 
 
-def _padded(pixels: Tensor, padding: int, border: str) -> Tensor:
+def _padded(squares: Tensor, padding: int, border: str) -> Tensor:
+    """Shapes: (n, r, r, 3) -> (n, r + 2 padding, r + 2 padding, 3), contiguous."""
     if border == "zero":
-        return F.pad(pixels, (padding,) * 4)
-    side = pixels.shape[-1]
-    at = torch.arange(-padding, side + padding, device=pixels.device).abs()
-    at = torch.minimum(at, 2 * (side - 1) - at)
-    return pixels[:, :, at][:, :, :, at]
+        return F.pad(squares, (0, 0) + (padding,) * 4)
+    wide = F.pad(squares, (0, 0, padding, padding))
+    for i in range(padding):
+        wide[:, :, i] = squares[:, :, padding - i]
+        wide[:, :, -1 - i] = squares[:, :, i - 1 - padding]
+    side = squares.shape[1]
+    at = torch.arange(-padding, side + padding, device=squares.device).abs()
+    return wide.index_select(1, torch.minimum(at, 2 * (side - 1) - at))
 
 
 def _resized(
@@ -90,7 +106,12 @@ def _flip(settings: Augment, pixels: Tensor, phase: Tensor) -> Tensor:
     if settings.flip == "none":
         return pixels
     chance = torch.rand(len(pixels)) < 0.5 if settings.flip == "random" else phase % 2 == 0
-    return torch.where(chance.to(pixels.device)[:, None, None, None], pixels.flip(3), pixels)
+    chosen = chance.nonzero()[:, 0].to(pixels.device)
+    squares = pixels.permute(0, 2, 3, 1)  # as they lie in memory: whole pictures are copied
+    mirrored = squares.index_select(0, chosen).flip(2)
+    place = torch.arange(len(squares), device=pixels.device)
+    place[chosen] = len(squares) + torch.arange(len(chosen), device=pixels.device)
+    return torch.cat([squares, mirrored]).index_select(0, place).permute(0, 3, 1, 2)
 
 
 def _randaugment(operations: int, pixels: Tensor) -> Tensor:

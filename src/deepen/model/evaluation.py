@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepen.data.loader import Pictures
+from deepen.data.rows import some
 from deepen.model.predict import Probabilities
 from deepen.tables import plain_table
 
@@ -81,6 +82,8 @@ class Evaluation:
     calibration: tuple[Bin, ...]
     calibration_error: float
     """Expected calibration error (arXiv:1706.04599, equation 3): mean |accuracy - confidence|."""
+    left_out: tuple[str, ...]
+    """Pictures that could not be read, with the reason; they are not among the n."""
     mistakes: tuple[int, ...]
     """Numbers of the wrong pictures within the split."""
     labels: str
@@ -112,11 +115,12 @@ class Evaluation:
     def lines(self) -> list[str]:
         """The whole in a few sentences."""
         top5 = f"; top-5 error {self.top5_error}" if self.top5_error else ""
-        return [
+        said = [
             f"{self.pictures}: {self.wrong:,} wrong of {self.n:,}",
             f"top-1 error {self.top1_error}{top5}; intervals of 95 %",
             f"expected calibration error {100 * self.calibration_error:.1f} %",
         ]
+        return said + ([f"left out: {some(self.left_out)}"] if self.left_out else [])
 
     def _confused(self, name: str) -> str:
         names = [one.name for one in self.per_class]
@@ -149,6 +153,7 @@ def score(
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         calibration=bins,
         calibration_error=sum(b.n * abs(b.accuracy - b.confidence) for b in bins) / len(labels),
+        left_out=tuple(f"{bad.name} ({bad.reason})" for bad in pictures.bad.values()),
         mistakes=tuple(int(i) for i in good[~right]),
         labels=_digest(pictures),
         pictures=said,

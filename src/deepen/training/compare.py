@@ -102,7 +102,12 @@ def _result(run: Run) -> dict[str, Any]:
     path = run.folder / RESULT
     if not path.exists():
         raise UserError(f"{run.folder} has no {RESULT}: finish the training, or deepen evaluate it")
-    result: dict[str, Any] = json.loads(path.read_text())
+    try:
+        result: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(
+            f"{path} is not whole JSON: {error}; deepen evaluate {run.folder}"
+        ) from error
     return result
 
 

@@ -16,7 +16,10 @@ def first_lines(job: Job) -> list[tuple[str, str]]:
     size = plan.preprocess.size
     whole = cost(plan.spec, size)
     lines = [
-        ("device", f"{machine.device.type}, {machine.threads} threads, {machine.workers} decoding"),
+        (
+            "device",
+            f"{machine.device.type}; threads: {machine.threads}, to decode {machine.workers}",
+        ),
         ("precision", f"{machine.precision} ({machine.reason}), channels last"),
         ("images", _images(job)),
         ("classes", _classes(plan.classes)),

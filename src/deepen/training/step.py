@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from deepen.data.loader import Batch
 from deepen.data.preprocess import Preprocess
-from deepen.data.transform import augment, mix
+from deepen.data.transform import augment, mix, normalise
 from deepen.errors import UserError
 from deepen.model.machine import Chosen
 from deepen.nets.network import Network
@@ -78,9 +78,7 @@ def prepared(task: Task, batch: Batch, epoch: int) -> tuple[Tensor, Tensor]:
     pixels = task.machine.images(torch.from_numpy(batch.pixels).permute(0, 3, 1, 2))
     phase = torch.from_numpy(batch.indices) + epoch
     pixels = augment(settings, pixels, preprocess.size, phase)
-    mean = pixels.new_tensor(preprocess.mean, dtype=torch.float32)[:, None, None]
-    std = pixels.new_tensor(preprocess.std, dtype=torch.float32)[:, None, None]
-    images = task.machine.images((pixels - 255 * mean) / (255 * std))
+    images = task.machine.images(normalise(preprocess, pixels))
     labels = torch.from_numpy(batch.labels).to(task.machine.device)
     if settings.mixup or settings.cutmix or settings.erasing:
         return mix(settings, images, labels, task.classes)
