@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from deepen.data.source import Source as Source
     from deepen.errors import UserError as UserError
     from deepen.model.evaluate import evaluate as evaluate
+    from deepen.model.info import info as info
     from deepen.model.model import load as load
     from deepen.model.predict import predict as predict
     from deepen.nets.choice import Choice as Choice
@@ -29,6 +30,7 @@ _HOMES = {
     "Source": "deepen.data.source",
     "UserError": "deepen.errors",
     "evaluate": "deepen.model.evaluate",
+    "info": "deepen.model.info",
     "load": "deepen.model.model",
     "predict": "deepen.model.predict",
     "Choice": "deepen.nets.choice",

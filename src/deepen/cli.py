@@ -23,6 +23,7 @@ from deepen.watch import session, watched
 if TYPE_CHECKING:
     from deepen.flags import Flags as AugmentFlags
     from deepen.flags import Flags as ChoiceFlags
+    from deepen.flags import Flags as EvaluateFlags
     from deepen.flags import Flags as InferenceFlags
     from deepen.flags import Flags as InfoFlags
     from deepen.flags import Flags as MachineFlags
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from deepen.flags import Flags as SourceFlags
 else:
     SourceFlags = flags_of(Source, "Pictures", omit=("source",))
+    EvaluateFlags = flags_of(Source, "Pictures", omit=("source", "validation", "group_by"))
     ChoiceFlags = flags_of(Choice, "Network")
     InfoFlags = flags_of(Choice, "Network", omit=("network", "depth"))
     SettingsFlags = flags_of(Settings, "Training")
@@ -130,7 +132,7 @@ def evaluate(
     *,
     out: Path | None = None,
     json: Json = False,
-    pictures: Annotated[SourceFlags, FLAT] = SourceFlags(),
+    pictures: Annotated[EvaluateFlags, FLAT] = EvaluateFlags(),
     machine: Annotated[MachineFlags, FLAT] = MachineFlags(),
     inference: Annotated[InferenceFlags, FLAT] = InferenceFlags(),
 ) -> None:
@@ -147,7 +149,7 @@ def evaluate(
     """
     from deepen.model.evaluate import evaluate
 
-    if source is None and pictures != SourceFlags():
+    if source is None and pictures != EvaluateFlags():
         raise UserError("flags about pictures say how to read a source: name it after the run")
     with session(json) as (console, stop):
         labelled = made(Source, pictures, source=source) if source else None
@@ -183,8 +185,9 @@ def predict(
 
     if json and csv:
         raise UserError("--json and --csv are two forms of one answer; give one")
+    # Before the session, whose first Ctrl-C would wait for the end of the input.
+    paths = given_paths() if files == ("-",) else files
     with session(json or csv) as (console, stop):
-        paths = sys.stdin.read().splitlines() if files == ("-",) else files
         machine_, inference_ = made(Machine, machine), made(Inference, inference)
         found = predict(run, paths, machine_, inference_, watched(console, stop))
         if json or csv:
@@ -194,7 +197,7 @@ def predict(
 
 
 @app.command
-def compare(*runs: Path, picture: Path = Path("compare.png"), json: Json = False) -> None:
+def compare(*runs: Path, picture: Path | None = None, json: Json = False) -> None:
     """Hold runs against the first of them: settings that differ, errors, curves.
 
     Parameters
@@ -202,7 +205,7 @@ def compare(*runs: Path, picture: Path = Path("compare.png"), json: Json = False
     runs
         Folders of finished runs, two or more.
     picture
-        Where the curves are drawn.
+        Where the curves are drawn; compare.png in the first run's folder unless told otherwise.
     """
     from deepen.training.compare import compare
 
@@ -216,6 +219,7 @@ def check(
     *,
     sample: Whole = None,
     workers: Whole = None,
+    seed: Annotated[int, Parameter(converter=whole)] = 0,
     json: Json = False,
     pictures: Annotated[SourceFlags, FLAT] = SourceFlags(),
 ) -> None:
@@ -229,12 +233,14 @@ def check(
         Look at so many pictures a split, not at all of them.
     workers
         Threads that decode; one a core unless told otherwise.
+    seed
+        Decides the splits that are made, as in training.
     """
     from deepen.data.inspect import check
 
     with session(json) as (console, stop):
-        watch = watched(console, stop)
-        show(check(made(Source, pictures, source=source), workers, sample, watch), json)
+        asked, watch = made(Source, pictures, source=source), watched(console, stop)
+        show(check(asked, workers, sample, watch, seed=seed), json)
 
 
 @app.command
@@ -278,6 +284,11 @@ def cache(*, clear: bool = False, json: Json = False) -> None:
     from deepen.data.cache import usage
 
     show(usage(clear=clear), json)
+
+
+def given_paths() -> list[str]:
+    """Paths from standard input, one a line."""
+    return [line for line in sys.stdin.read().splitlines() if line.strip()]
 
 
 def main() -> None:

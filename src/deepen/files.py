@@ -6,6 +6,14 @@ from pathlib import Path
 from deepen.errors import UserError
 
 
+def exists(path: Path) -> bool:
+    """Whether something is there; a path that no disk could hold is not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def replace_durably(path: Path, body: bytes) -> None:
     """Write `body` beside `path`, flush it to the disk, then rename: what stood there stays until
     the new file is whole, so neither a kill nor a full disk loses it. Raises UserError."""
@@ -21,9 +29,8 @@ def replace_durably(path: Path, body: bytes) -> None:
             temporary.unlink(missing_ok=True)
         _flush_folder(path.parent)
     except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror}; what stood there is kept"
-        ) from error
+        kept = "; what stood there is kept" if exists(path) else ""
+        raise UserError(f"cannot write {path}: {error.strerror}{kept}") from error
 
 
 def _flush_folder(folder: Path) -> None:

@@ -13,7 +13,12 @@ def show(result: Any, as_json: bool = False) -> None:
     if as_json:
         print(json.dumps(result.to_dict() if result else None), flush=True)
     elif result is not None:
-        Console(highlight=False).print(result)
+        plain_console().print(result)
+
+
+def plain_console(*, stderr: bool = False) -> Console:
+    """A console that prints [red] and :smile:, in the name of a class or file, as they are."""
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def plain_table(title: str | None = None, caption: str | None = None) -> Table:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from deepen.errors import Interrupted
+from deepen.tables import plain_console
 
 T = TypeVar("T")
 
@@ -60,7 +61,7 @@ class Stop:
 def session(machine_readable: bool = False) -> Iterator[tuple[Console, Stop]]:
     """A console (standard error where standard output is for a machine) and a stop flag."""
     with Stop() as stop:
-        yield Console(stderr=machine_readable, highlight=False), stop
+        yield plain_console(stderr=machine_readable), stop
 
 
 def watched(console: Console, stop: Stop) -> Watch:

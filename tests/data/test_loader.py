@@ -1,15 +1,14 @@
-"""The order of pictures is a pure function of (seed, epoch, rank, step)."""
+"""The order of pictures is a pure function of (seed, epoch, step)."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from deepen.data.loader import in_order, key, order, shuffled, steps_per_epoch
 from deepen.data.survey import Bad
-from deepen.data.loader import Share, in_order, key, order, shuffled, steps_per_epoch
 
 
 @dataclass
@@ -66,16 +65,6 @@ def test_numbers_do_not_run_into_each_other() -> None:
 @given(st.integers(0, 6))
 def test_an_epoch_begun_in_the_middle_is_its_rest(first: int) -> None:
     assert seen(Numbered(60), 10, first=first) == seen(Numbered(60), 10)[first:]
-
-
-@pytest.mark.parametrize("world", [1, 2, 3])
-def test_ranks_share_each_batch(world: int) -> None:
-    parts = [
-        [b.indices for b in shuffled(Numbered(60), 12, 1, 0, share=Share(rank, world))]
-        for rank in range(world)
-    ]
-    together = [sorted(np.concatenate(step).tolist()) for step in zip(*parts, strict=True)]
-    assert together == [sorted(b) for b in seen(Numbered(60), 12)]
 
 
 def test_fetching_ahead_changes_nothing() -> None:

@@ -1,5 +1,6 @@
 """What was asked for becomes what is run."""
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,7 @@ from deepen.training.job import fitted, prepare, resume
 from deepen.training.lines import duration, first_lines
 from deepen.training.loop import train
 from deepen.training.recipe import RECIPES, Recipe
+from deepen.training.run import claimed
 from deepen.training.settings import Settings
 
 Tiny = Callable[..., Settings]
@@ -39,7 +41,9 @@ def test_small_pictures_get_the_cifar_family_at_their_own_size(tiny: Tiny, tmp_p
     assert (job.plan.spec.depth, job.plan.spec.stem, job.plan.preprocess.size) == (20, "cifar", 28)
     lines = dict(first_lines(job))
     assert "20 layers: basic blocks 3-3-3, shortcuts A, cifar stem" in lines["network"]
-    assert lines[""] == "chosen for 28 pixels; for another: --depth 56"
+    assert (
+        lines["stem"] == "cifar, as pictures of 28 pixels want it; for another network: --depth 56"
+    )
     assert "120 train, 120 validation, 120 test; seen at 28x28 pixels" in lines["images"]
     assert lines["parameters"].startswith("269,722")
 
@@ -49,7 +53,7 @@ def test_larger_pictures_get_resnet18_at_a_size_the_time_allows(tiny: Tiny, tmp_
     settings = replace(tiny(epochs=1, batch=0), source=source, choice=Choice(), minutes=0.05)
     job = prepare(settings, tmp_path / "run")
     assert (job.plan.spec.depth, job.plan.spec.stem) == (18, "imagenet")
-    assert job.plan.preprocess.size == 96
+    assert job.plan.preprocess.size == 96  # the largest of the sizes that is not above their own
     assert job.plan.recipe.augment.crop == "resized"
     assert job.size_reason == "the least, though 5 epochs do not fit into 0 minutes"
 
@@ -183,3 +187,65 @@ def test_1202_layers_take_training_steps(tiny: Tiny, tmp_path: Path) -> None:
     train(job)
     (epoch,) = [e for e in job.run.events() if e["event"] == "epoch"]
     assert np.isfinite(epoch["loss"])
+
+
+def test_padding_beyond_a_picture_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    augment = replace(RECIPES["fast"].augment, padding=40)
+    with pytest.raises(UserError, match=r"^--padding 40: a border can be reflected up to 30$"):
+        prepare(tiny(augment=augment), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_picture_of_one_pixel_has_no_norm(tiny: Tiny, tmp_path: Path) -> None:
+    settings = replace(tiny(Choice(depth=18, stem="imagenet"), batch=1), image_size=32)
+    with pytest.raises(UserError, match=r"^a norm needs more than one value"):
+        prepare(settings, tmp_path / "run")
+
+
+def test_odd_names_are_printed_and_drawn_as_they_are(tiny: Tiny, tmp_path: Path) -> None:
+    names = {"[red]": 12, "caf\u00e9 $_$": 12, "\u732b :smile:": 12}
+    source = Source(photos(tmp_path / "photos", 16, names))
+    job = prepare(replace(tiny(epochs=1), source=source), tmp_path / "out[/x]")
+    console = Console(record=True, width=100, markup=False, emoji=False, file=io.StringIO())
+    console.print(train(job, console))
+    said = console.export_text()
+    assert all(name in said for name in names)
+    assert (tmp_path / "out[/x]" / "report.png").exists()
+
+
+def test_bad_pictures_are_trained_around_and_named_in_the_log(tiny: Tiny, tmp_path: Path) -> None:
+    source = photos(tmp_path / "photos", 12, {"a": 110, "b": 110})
+    (tmp_path / "photos" / "a" / "0.png").write_bytes(b"\x89PNG nonsense")
+    (tmp_path / "photos" / "b" / "1.png").write_bytes(b"")
+    job = prepare(replace(tiny(epochs=2), source=Source(source)), tmp_path / "run")
+    train(job)
+    left_out = [e["name"] for e in job.run.events() if e["event"] == "left out"]
+    assert sorted(left_out) == ["a/0.png", "b/1.png"]
+    assert [e["epoch"] for e in job.run.events() if e["event"] == "epoch"] == [1, 2]
+
+
+def test_two_default_runs_at_once_get_two_folders(tmp_path: Path) -> None:
+    assert [claimed(tmp_path, "photos").name for _ in range(3)] == [
+        "photos",
+        "photos-2",
+        "photos-3",
+    ]
+
+
+def test_patience_keeps_a_model_even_if_nothing_is_ever_right(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepen.training.loop.validation_error", lambda *_: 1.0)
+    job = prepare(tiny(epochs=4, patience=1), tmp_path / "run")
+    train(job)
+    assert job.run.model.exists()
+    assert len([e for e in job.run.events() if e["event"] == "epoch"]) == 2
+
+
+def test_a_damaged_run_json_is_said(tiny: Tiny, tmp_path: Path) -> None:
+    prepare(tiny(), tmp_path / "run")
+    written = json.loads((tmp_path / "run" / "run.json").read_text())
+    del written["plan"]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(written))
+    with pytest.raises(UserError, match=r"run.json is not whole: 'plan'"):
+        resume(tmp_path / "run")

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import torch
 
 from deepen.data.augment import Augment
+from deepen.data.pack import Streamed
 from deepen.errors import Interrupted, UserError
 from deepen.model import checkpoint
 from deepen.nets.choice import Choice
@@ -131,49 +131,77 @@ def test_settings_beside_resume_are_refused(tiny: Tiny, tmp_path: Path) -> None:
 
 
 KILLED = """
-import sys
+import os, signal, sys
+from dataclasses import replace
+from deepen.data.source import Source
+from deepen.model import checkpoint
+from deepen.model.options import Machine
+from deepen.nets.choice import Choice
 from deepen.training import job, loop
+from deepen.training.recipe import RECIPES
+from deepen.training.settings import Settings
+
+folder, how, calls = sys.argv[1], sys.argv[2], int(sys.argv[3])
 loop.SAVE_SECONDS = 0.0
-folder, again = sys.argv[1], sys.argv[2] == "again"
-if not again:
-    from deepen.data.source import Source
-    from deepen.model.options import Machine
-    from deepen.nets.choice import Choice
-    from deepen.training.recipe import RECIPES
-    from deepen.training.settings import Settings
-    from dataclasses import replace
+whole = checkpoint.replace_durably
+
+def dying(path, body):
+    global calls
+    calls -= 1
+    if calls == 0:  # half-way through writing, as a power cut would
+        with path.with_name(f".{path.name}.half.tmp").open("wb") as file:
+            file.write(body[: len(body) // 2])
+            file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    whole(path, body)
+
+checkpoint.replace_durably = dying
+if how == "new":
     recipe = replace(RECIPES["fast"], epochs=3, batch=20)
     machine = Machine(threads=1, workers=1)
     settings = Settings(Source(limit=120), Choice(depth=8), recipe, machine, seed=3)
     task = job.prepare(settings, folder)
 else:
     task = job.resume(folder, workers=2)
-print("ready", flush=True)
 loop.train(task)
 """
 
 
-def run(folder: Path, how: str, seconds: float | None) -> int:
-    """Exit code of a training in a process of its own, killed after some seconds of training."""
-    command = [sys.executable, "-c", KILLED, str(folder), how]
+def run(folder: Path, how: str, calls: int) -> int:
+    """Exit code of a training in a process of its own that kills itself with SIGKILL while it
+    writes the `calls`-th file: it writes one after every step, and two after an epoch."""
+    command = [sys.executable, "-c", KILLED, str(folder), how, str(calls)]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-        if seconds is not None:
-            time.sleep(seconds)
-            child.kill()
-        return child.wait()
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode
 
 
 @pytest.mark.slow
-def test_killed_again_and_again_ends_with_the_same_bits(tiny: Tiny, tmp_path: Path) -> None:
-    """SIGKILL at moments spread over saving and stepping, before the first checkpoint too."""
+def test_killed_while_writing_ends_with_the_same_bits(tiny: Tiny, tmp_path: Path) -> None:
+    """Before the first checkpoint, in the middle of epochs, and on either side of their ends."""
     train(prepare(tiny(), tmp_path / "whole"))
     folder, how = tmp_path / "killed", "new"
-    for seconds in (0.0, 0.3, 0.45, 0.6, 0.8):
-        assert run(folder, how, seconds) == -signal.SIGKILL
+    for calls in (1, 3, 5, 2, 8):
+        assert run(folder, how, calls) == -signal.SIGKILL
         how = "again"
-    assert run(folder, how, None) == 0
+    assert run(folder, how, 0) == 0
     assert same_bits(folder / "model.safetensors", tmp_path / "whole" / "model.safetensors")
-    assert not list(folder.glob(".*.tmp"))
+
+
+@pytest.mark.slow
+def test_decoded_on_the_way_by_any_number_of_threads_gives_the_same_bits(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sets that are too large to be packed."""
+    settings = tiny()
+    train(prepare(settings, tmp_path / "packed"))
+    monkeypatch.setattr("deepen.data.cache.Cache.holds", lambda *_: False)
+    monkeypatch.setattr("deepen.data.pack._load", lambda *_: None)
+    job = prepare(settings, tmp_path / "streamed")
+    assert isinstance(job.data.train, Streamed)
+    with pytest.raises(Interrupted):
+        train(job, stop=StopAfter(8))
+    train(resume(tmp_path / "streamed", workers=3))
+    model = "model.safetensors"
+    assert same_bits(tmp_path / "streamed" / model, tmp_path / "packed" / model)

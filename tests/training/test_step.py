@@ -23,6 +23,7 @@ from deepen.training.loop import train
 from deepen.training.optimiser import Muon, optimisers, orthogonal
 from deepen.training.recipe import RECIPES, Recipe
 from deepen.training.settings import Settings
+from deepen.training.state import begin
 from deepen.training.step import Diverged, Task, step
 
 PREPROCESS = Preprocess(12, 12, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
@@ -105,6 +106,38 @@ def test_nan_stops_before_statistics_and_weights(poison: str) -> None:
     for name, tensor in one.network.state_dict().items():
         assert torch.equal(tensor, before[name]), name
     assert all(p.grad is None for p in one.network.parameters())
+
+
+def test_statistics_that_overflow_stop_a_step_whose_loss_does_not() -> None:
+    one = task(PLAIN_SGD)
+    with torch.no_grad():
+        one.network.conv1.weight *= 1e25
+    before = one.network.bn1.running_var.clone()  # type: ignore[union-attr, operator]
+    with pytest.raises(Diverged):
+        step(one, optimisers(one.network, one.recipe), batch(), epoch=0)
+    assert torch.equal(one.network.bn1.running_var, before)  # type: ignore[arg-type]
+
+
+def test_overflowed_weights_are_never_saved(tmp_path: Path) -> None:
+    state = begin(network(Spec((1, 1))), PLAIN_SGD)
+    state.save(tmp_path / "state.safetensors")
+    good = (tmp_path / "state.safetensors").read_bytes()
+    torch.nn.init.constant_(state.network.fc.bias, float("inf"))
+    with pytest.raises(Diverged, match=r"the weights overflowed in the last step"):
+        state.save(tmp_path / "state.safetensors")
+    assert (tmp_path / "state.safetensors").read_bytes() == good
+
+
+def test_weighted_parts_make_the_loss_of_the_whole() -> None:
+    losses = []
+    for parts in (1, 4):
+        one = replace(
+            task(replace(PLAIN_SGD, accumulate=parts)), weights=torch.linspace(0.1, 2.0, 10)
+        )
+        one.network.eval()
+        losses.append(step(one, optimisers(one.network, one.recipe), batch(), epoch=0))
+    assert losses[0].loss == pytest.approx(losses[1].loss, rel=1e-5)
+    assert losses[0].gradient == pytest.approx(losses[1].gradient, rel=1e-4)
 
 
 def test_diverged_run_keeps_the_last_good_files(

@@ -1,4 +1,4 @@
-"""Pictures in an order that (seed, epoch) decide, cut into the batches that (step, rank) decide."""
+"""Pictures in an order that (seed, epoch) decide, cut into the batches of its steps."""
 
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -57,16 +57,8 @@ class Batch:
     """Shape (b,)."""
 
 
-@dataclass(frozen=True)
-class Share:
-    """The part of each batch that one process takes."""
-
-    rank: int = 0
-    world: int = 1
-
-
 def key(*numbers: int) -> int:
-    """One well-mixed 63-bit seed from (seed, epoch, rank, step) or a part of them."""
+    """One well-mixed 63-bit seed from several numbers, such as (seed, epoch, rank, step)."""
     state: int = np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]
     return int(state) >> 1
 
@@ -82,21 +74,13 @@ def steps_per_epoch(n: int, batch: int) -> int:
 
 
 def shuffled(
-    pictures: Pictures,
-    batch: int,
-    seed: int,
-    epoch: int,
-    first: int = 0,
-    share: Share | None = None,
+    pictures: Pictures, batch: int, seed: int, epoch: int, first: int = 0
 ) -> Iterator[Batch]:
-    """The batches of an epoch from step `first` on; `batch` counts the pictures of all ranks."""
-    share = share or Share()
-    shuffled_indices = order(len(pictures.labels), seed, epoch)
-    mine = [
-        shuffled_indices[step * batch : (step + 1) * batch][share.rank :: share.world]
-        for step in range(first, steps_per_epoch(len(shuffled_indices), batch))
-    ]
-    for fetched in _fetched(pictures, mine):
+    """The batches of an epoch from step `first` on."""
+    indices = order(len(pictures.labels), seed, epoch)
+    steps = range(first, steps_per_epoch(len(indices), batch))
+    wanted = [indices[step * batch : (step + 1) * batch] for step in steps]
+    for fetched in _fetched(pictures, wanted):
         yield _readable(fetched, pictures.unreadable)
 
 

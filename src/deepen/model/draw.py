@@ -1,15 +1,30 @@
 """Pictures of an evaluation."""
 
+import io
+import warnings
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from deepen.files import replace_durably
 from deepen.model.evaluation import Evaluation
 
 NAMED = 20
 """Classes up to which a confusion matrix carries names and counts."""
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG durably; a letter that the font lacks becomes a box. Raises UserError."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # type: ignore[attr-defined]  # a dollar in a name is a dollar
+    body = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        figure.savefig(body, format="png", dpi=100)
+    replace_durably(path, body.getvalue())
 
 
 def draw_evaluation(result: Evaluation, path: Path) -> None:
@@ -20,7 +35,7 @@ def draw_evaluation(result: Evaluation, path: Path) -> None:
     draw_classes(middle, result)
     draw_calibration(right, result)
     figure.suptitle(f"{result.pictures}: top-1 error {result.top1_error}")
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path)
 
 
 def draw_confusion(axes: Axes, result: Evaluation) -> None:

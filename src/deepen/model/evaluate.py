@@ -35,8 +35,9 @@ def evaluate(
     """The model of a run folder or file on the test split of `source`, else its validation split,
     else all of it; without a source, on the pictures that were held out when it was trained.
 
-    evaluation.json and evaluation.png are written into the folder `out`; without it, and without a
-    source, into the run folder. Raises UserError.
+    evaluation.json and evaluation.png are written into the folder `out`; without it, into the run
+    folder if neither source, flip nor precision make the result another than the run's own. Raises
+    UserError.
     """
     model, chosen = load(path), choose(machine, training=False)
     table = _table(model, source)
@@ -52,7 +53,8 @@ def evaluate(
             f"{first.name}: {first.reason}"
         )
     result = score(likely, pictures, model.classes, f"{table.source}, {name} split")
-    if out is None and source is None and Path(path).is_dir():
+    usual = not inference.flip and chosen.precision == "fp32"
+    if out is None and source is None and usual and Path(path).is_dir():
         out = Path(path)
     if out is not None:
         save(result, out)
@@ -61,7 +63,10 @@ def evaluate(
 
 def save(result: Evaluation, folder: Path) -> None:
     """Write the evaluation and its picture into a folder, made if it is not there."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
     replace_durably(folder / RESULT, json.dumps(result.to_dict()).encode())
     draw_evaluation(result, folder / PICTURE)
 

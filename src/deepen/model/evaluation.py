@@ -112,6 +112,9 @@ class Evaluation:
             table.add_row(one.name, str(one.n), str(one.wrong), *shares, self._confused(one.name))
         return Group(*(Text(line) for line in self.lines()), table)
 
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
     def lines(self) -> list[str]:
         """The whole in a few sentences."""
         top5 = f"; top-5 error {self.top5_error}" if self.top5_error else ""
@@ -195,7 +198,7 @@ def _calibration(confidence: Probabilities, right: NDArray[np.bool_]) -> tuple[B
 def _digest(pictures: Pictures) -> str:
     whole = hashlib.blake2b(pictures.labels.tobytes(), digest_size=16)
     for name in pictures.names:
-        whole.update(name.encode() + b"\0")
+        whole.update(name.encode("utf-8", "surrogateescape") + b"\0")
     return whole.hexdigest()
 
 

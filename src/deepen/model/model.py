@@ -8,6 +8,7 @@ import torch
 
 from deepen.data.preprocess import Preprocess
 from deepen.errors import UserError
+from deepen.files import exists
 from deepen.model import checkpoint
 from deepen.nets.network import Network, network
 from deepen.nets.spec import Spec
@@ -68,12 +69,12 @@ def load(path: str | Path) -> Model:
 def file_of(path: str | Path) -> Path:
     """The model file in a run folder, or the path itself."""
     path = Path(path)
+    if not exists(path):
+        raise UserError(f"there is no run or model file {path}")
     if path.is_dir() and not (path / FILE).exists():
         raise UserError(
             f"{path} is a folder without {FILE}: no run of deepen, or not a step done yet"
         )
-    if not path.exists():
-        raise UserError(f"there is no run or model file {path}")
     return path / FILE if path.is_dir() else path
 
 

@@ -19,6 +19,7 @@ from deepen.data.pack import Streamed
 from deepen.data.survey import Bad
 from deepen.data.table import Lazy, Split
 from deepen.errors import UserError
+from deepen.files import exists
 from deepen.model.machine import Chosen, choose
 from deepen.model.model import Model, load
 from deepen.model.options import Inference, Machine
@@ -81,6 +82,9 @@ class Predictions:
     def to_dict(self) -> list[dict[str, Any]]:
         """Plain values for JSON."""
         return [asdict(row) for row in self.rows]
+
+    def __str__(self) -> str:
+        return self.csv()
 
     def csv(self) -> str:
         """name, label, probability, error; a line a picture."""
@@ -150,7 +154,7 @@ def _prediction(
 
 
 def _pictures(path: Path) -> list[Path]:
-    if not path.exists():
+    if not exists(path):
         raise UserError(f"there is no picture {path}")
     if not path.is_dir():
         return [path]

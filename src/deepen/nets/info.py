@@ -123,7 +123,7 @@ def info(
     Without `classes` a published network has its own, another one 10. Raises UserError for a name
     or depth that does not exist, and for a choice that the name answers.
     """
-    if asked.isdigit():
+    if asked.isdecimal():
         name, choice = f"depth {asked}", replace(choice, depth=int(asked))
         usual, outputs = 224 if choice.stem == "imagenet" else CIFAR_SIZE, CIFAR_CLASSES
     else:

@@ -121,6 +121,11 @@ TABLE: tuple[Published, ...] = (
 )
 
 
+def is_published(name: str) -> bool:
+    """Whether there is a row of this exact name."""
+    return any(row.name == name for row in TABLE)
+
+
 def published(name: str) -> Published:
     """The row of this exact name; raises UserError naming the nearest."""
     for row in TABLE:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PICTURE = "compare.png"
 NORMAL_95 = 1.959964
+NEEDED = ("n", "top1_error", "pictures", "labels", "mistakes")
+"""Of an evaluation's fields."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,18 @@ class Comparison:
         return Group(errors, settings, Text(f"curves: {self.picture}"))
 
 
-def compare(folders: Sequence[str | Path], picture: str | Path = PICTURE) -> Comparison:
-    """Runs that have been trained to the end; draws their curves. Raises UserError otherwise."""
+def compare(folders: Sequence[str | Path], picture: str | Path | None = None) -> Comparison:
+    """Runs that have been trained to the end, held against the first of them.
+
+    Their curves are drawn into `picture`, else into compare.png in the first run's folder. Raises
+    UserError for a folder that is no finished run.
+    """
     if len(folders) < 2:
         raise UserError(f"comparing takes two runs or more, found {len(folders)}")
     runs = [Run(Path(folder)) for folder in folders]
     settings, results = [_flat(run.settings()) for run in runs], [_result(run) for run in runs]
-    draw_curves([(str(run.folder), run.events()) for run in runs], Path(picture))
+    picture = Path(picture) if picture else runs[0].folder / PICTURE
+    draw_curves([(str(run.folder), run.events()) for run in runs], picture)
     rows = [
         Row(
             str(run.folder),
@@ -103,12 +110,10 @@ def _result(run: Run) -> dict[str, Any]:
     if not path.exists():
         raise UserError(f"{run.folder} has no {RESULT}: finish the training, or deepen evaluate it")
     try:
-        result: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(
-            f"{path} is not whole JSON: {error}; deepen evaluate {run.folder}"
-        ) from error
-    return result
+        result = json.loads(path.read_text())
+        return {name: result[name] for name in NEEDED}
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not whole ({error}): deepen evaluate {run.folder}") from error
 
 
 def _flat(written: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Pictures of trainings: curves, and what the trained model makes of pictures it never saw."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from deepen.files import replace_durably
-from deepen.model.draw import draw_confusion
+from deepen.model.draw import draw_confusion, save_figure
 from deepen.model.evaluation import Evaluation
 
 COLUMNS, ROWS = 6, 3
@@ -52,7 +50,7 @@ def draw_report(
         draw_picture(axes, picture, true, called)
     right.suptitle("called (if wrong: is)")
     figure.suptitle(f"{result.pictures}: top-1 error {result.top1_error}")
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path)
 
 
 def draw_curves(runs: Sequence[tuple[str, Sequence[dict[str, Any]]]], path: Path) -> None:
@@ -63,9 +61,7 @@ def draw_curves(runs: Sequence[tuple[str, Sequence[dict[str, Any]]]], path: Path
             draw_curve(axes, events, name, run)
         axes.set(title=title, xlabel="epoch")
         axes.legend()
-    body = io.BytesIO()
-    figure.savefig(body, format="png", dpi=100)
-    replace_durably(path, body.getvalue())
+    save_figure(figure, path)
 
 
 def draw_curve(axes: Axes, events: Sequence[dict[str, Any]], name: str, label: str) -> None:

@@ -10,15 +10,19 @@ import torch
 
 from deepen.data.loader import steps_per_epoch
 from deepen.data.ready import Data, measured, ready
-from deepen.data.source import read
+from deepen.data.source import absolute, read
+from deepen.data.survey import Bad
+from deepen.data.table import Table
 from deepen.errors import UserError
 from deepen.model.machine import Chosen, choose
 from deepen.model.model import Model, new
 from deepen.model.options import Machine
 from deepen.nets.choice import SMALL, spec_of
+from deepen.nets.cost import stage_costs
+from deepen.nets.spec import Spec
 from deepen.training.plan import Plan
 from deepen.training.recipe import Recipe
-from deepen.training.run import Run, free_folder
+from deepen.training.run import Run, claimed
 from deepen.training.settings import Settings
 from deepen.training.size import picture_size, preprocessing
 from deepen.training.step import Task
@@ -52,6 +56,12 @@ class Job:
         return {"source": asdict(self.settings.source), "seed": self.plan.seed}
 
     @property
+    def bad(self) -> list[Bad]:
+        """Pictures that turned out not to be usable, so far."""
+        splits = (self.data.train, self.data.validation, self.data.test)
+        return [one for split in splits if split for one in split.bad.values()]
+
+    @property
     def seconds(self) -> float:
         """Expected for the whole training."""
         return self.plan.steps * self.step_seconds * (1 + _validation_share(self.data))
@@ -63,16 +73,15 @@ def prepare(settings: Settings, out: str | Path | None = None, watch: Watch = si
     Without `out` the folder is a new one in runs/, called after the source.
     """
     began = time.monotonic()
-    name = Path(settings.source.source or "built-in").stem or "pictures"
-    run = Run(Path(out) if out else free_folder(Path("runs"), name))
-    run.refuse_if_used()
+    if out:
+        Run(Path(out)).refuse_if_used()
+    settings = replace(settings, source=absolute(settings.source))
     machine = choose(settings.machine, training=True)
     table = read(settings.source, settings.seed)
     size, why = picture_size(settings, table, machine)
     recipe = fitted(settings.recipe, size, len(table.splits["train"]))
-    if recipe.patience and "validation" not in table.splits:
-        raise UserError("--patience needs pictures to validate on, and --validation 0 leaves none")
     spec = spec_of(settings.choice, size, len(table.classes))
+    refuse_unfit(recipe, spec, size, table)
     preprocess = preprocessing(size)
     stored = recipe.augment.stored(size, preprocess.resize)
     data = ready(table, preprocess, stored, machine.workers, watch)
@@ -81,6 +90,8 @@ def prepare(settings: Settings, out: str | Path | None = None, watch: Watch = si
     each = seconds_per_step(task, stored)
     steps = affordable_steps(settings, data, recipe, each, time.monotonic() - began)
     plan = planned(task, data, stored, steps, settings.seed)
+    name = Path(settings.source.source or "built-in").stem or "pictures"
+    run = Run(Path(out) if out else claimed(Path("runs"), name))
     run.begin({"settings": settings.to_dict(), "plan": plan.to_dict(), "step_seconds": each})
     return Job(run, settings, plan, data, model, task, machine, each, why)
 
@@ -120,7 +131,11 @@ def resume(folder: str | Path, workers: int | None = None, watch: Watch = silent
     """The job of a run folder, settled as it was; raises UserError where the pictures changed."""
     run = Run(Path(folder))
     written = run.settings()
-    settings, plan = Settings.from_dict(written["settings"]), Plan.from_dict(written["plan"])
+    try:
+        settings, plan = Settings.from_dict(written["settings"]), Plan.from_dict(written["plan"])
+        each = float(written["step_seconds"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{run.folder}'s run.json is not whole: {error}") from error
     same = Machine(plan.device, plan.precision, plan.threads, workers, plan.compile)  # type: ignore[arg-type]
     machine = choose(same, training=True)
     table = read(settings.source, settings.seed)
@@ -131,7 +146,6 @@ def resume(folder: str | Path, workers: int | None = None, watch: Watch = silent
         )
     model = new(plan.spec, plan.classes, plan.preprocess, plan.seed)
     task = task_of(model, plan.recipe, machine, data)
-    each = written["step_seconds"]
     return Job(run, settings, plan, data, model, task, machine, each, "as before", True)
 
 
@@ -159,6 +173,20 @@ def fitted(recipe: Recipe, size: int, pictures: int) -> Recipe:
     accumulate = recipe.accumulate
     batch = max(accumulate, min(batch, pictures) // accumulate * accumulate)
     return replace(recipe, batch=batch, augment=replace(recipe.augment, crop=crop))
+
+
+def refuse_unfit(recipe: Recipe, spec: Spec, size: int, table: Table) -> None:
+    """Raises UserError for settings that these pictures and this network cannot be trained with."""
+    if recipe.patience and "validation" not in table.splits:
+        raise UserError("--patience needs pictures to validate on, and --validation 0 leaves none")
+    augment, most = recipe.augment, 32 * (size - 1) // size
+    if augment.crop == "shift" and augment.border == "reflect" and augment.padding > most:
+        raise UserError(f"--padding {augment.padding}: a border can be reflected up to {most}")
+    if stage_costs(spec, size)[-2].size == 1 and recipe.batch == recipe.accumulate:
+        raise UserError(
+            f"a norm needs more than one value: pictures of {size} pixels end as one pixel, "
+            "and parts of the batch are single pictures; take a larger --batch"
+        )
 
 
 def task_of(model: Model, recipe: Recipe, machine: Chosen, data: Data) -> Task:

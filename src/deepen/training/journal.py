@@ -1,17 +1,22 @@
 """What a training says while it runs: to the terminal, to log.jsonl and to TensorBoard."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from deepen.data.survey import Bad
 from deepen.training.plan import Plan
 from deepen.training.run import Run
 from deepen.training.state import Progress as Standing
 from deepen.training.step import Result
 from deepen.watch import Stop, Watch, watched
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard.writer import SummaryWriter
 
 LOG_SECONDS = 2.0
 """Between two lines of the log within an epoch."""
@@ -23,23 +28,32 @@ class Journal:
     """Keeps the log of one training; made by `opened`."""
 
     def __init__(self, run: Run, plan: Plan, console: Console, watch: Watch) -> None:
-        from torch.utils.tensorboard.writer import SummaryWriter
-
         self.run, self.plan, self.console, self.watch = run, plan, console, watch
-        self.events = SummaryWriter(str(run.folder))
+        self.events: SummaryWriter | None = None
+        self._left_out: set[str] = set()
         self.bar = _bar(console)
         self._task = self.bar.add_task("", total=plan.steps, said="")
         self._logged = self._printed = time.monotonic()
 
     def begin(self, standing: Standing, *, resumed: bool) -> None:
         """Say where a resumed training goes on."""
+        from torch.utils.tensorboard.writer import SummaryWriter
+
+        self.events = SummaryWriter(str(self.run.folder), purge_step=standing.step)
         self.bar.update(self._task, completed=standing.step)
-        self.run.forget_after(standing.step)
+        self.run.forget_after(standing.step, standing.epoch)
         if standing.step:
             self.console.print(f"going on after step {standing.step} of {self.plan.steps}")
             self.run.log("resumed", step=standing.step)
         elif resumed:
             self.console.print("stopped before anything was saved: starting from the beginning")
+
+    def left_out(self, pictures: Iterable[Bad]) -> None:
+        """Name pictures that could not be used, each once, in the log."""
+        for one in pictures:
+            if one.name not in self._left_out:
+                self._left_out.add(one.name)
+                self.run.log("left out", name=one.name, reason=one.reason)
 
     def interrupted(self, standing: Standing) -> None:
         """Say what was saved and how to go on."""
@@ -58,8 +72,7 @@ class Journal:
         if now - self._logged > LOG_SECONDS:
             self._logged = now
             self.run.log("step", step=standing.step, loss=result.loss, gradient=result.gradient)
-            self.events.add_scalar("loss/step", result.loss, standing.step)
-            self.events.add_scalar("gradient", result.gradient, standing.step)
+            self._scalars(standing.step, {"loss/step": result.loss, "gradient": result.gradient})
 
     def epoch(self, standing: Standing, validation_error: float | None) -> None:
         """Show an epoch and write it down."""
@@ -80,10 +93,19 @@ class Journal:
             train_error=error,
             validation_error=validation_error,
         )
-        self.events.add_scalar("loss/epoch", loss, standing.step)
-        self.events.add_scalar("error/train", error, standing.step)
-        if validation_error is not None:
-            self.events.add_scalar("error/validation", validation_error, standing.step)
+        scalars = {"loss/epoch": loss, "error/train": error, "error/validation": validation_error}
+        self._scalars(standing.step, scalars)
+
+    def close(self) -> None:
+        """Take the bar away and flush TensorBoard's file."""
+        self.bar.stop()
+        if self.events is not None:
+            self.events.close()
+
+    def _scalars(self, step: int, values: Mapping[str, float | None]) -> None:
+        for name, value in values.items():
+            if self.events is not None and value is not None:
+                self.events.add_scalar(name, value, step)
 
     def _print(self, line: str) -> None:
         self._printed = time.monotonic()
@@ -99,15 +121,14 @@ def opened(run: Run, plan: Plan, console: Console, stop: Stop) -> Iterator[Journ
             journal.bar.start()
         yield journal
     finally:
-        journal.bar.stop()
-        journal.events.close()
+        journal.close()
 
 
 def _bar(console: Console) -> Progress:
     return Progress(
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=10),
         MofNCompleteColumn(),
-        TextColumn("steps, {task.fields[said]}"),
+        TextColumn("{task.fields[said]}"),
         TimeRemainingColumn(compact=True),
         console=console,
         transient=True,

@@ -24,7 +24,7 @@ def first_lines(job: Job) -> list[tuple[str, str]]:
         ("images", _images(job)),
         ("classes", _classes(plan.classes)),
         ("network", f"{plan.spec.depth} layers: {describe(plan.spec)}"),
-        ("", _another(job)),
+        ("stem", _stem(job)),
         ("parameters", f"{whole.parameters:,}; {whole.multiply_adds / 1e6:,.0f} M multiply-adds"),
         ("memory", _memory(job)),
         ("recipe", _recipe(job)),
@@ -46,9 +46,8 @@ def say(job: Job, console: Console) -> None:
 def say_next(job: Job, console: Console) -> None:
     """Print where everything is and what to type next."""
     folder = job.run.folder
-    for bad in (job.data.train, job.data.validation, job.data.test):
-        for one in bad.bad.values() if bad else ():
-            console.print(f"left out: {one.name} ({one.reason})", soft_wrap=True, markup=False)
+    for one in job.bad:
+        console.print(f"left out: {one.name} ({one.reason})", soft_wrap=True)
     console.print(f"model     {job.run.model}", soft_wrap=True)
     console.print(f"report    {folder / REPORT}", soft_wrap=True)
     console.print(f"curves    tensorboard --logdir {folder}", soft_wrap=True)
@@ -58,7 +57,7 @@ def say_next(job: Job, console: Console) -> None:
 def duration(seconds: float) -> str:
     """In the unit that a person would use."""
     if seconds < 100:
-        return f"{seconds:.0f} s"
+        return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
 
 
@@ -78,12 +77,15 @@ def _classes(names: tuple[str, ...]) -> str:
     return f"{len(names)}: {shown}{', ...' if len(names) > 8 else ''}"
 
 
-def _another(job: Job) -> str:
+def _stem(job: Job) -> str:
     choice, stem = job.settings.choice, job.plan.spec.stem
-    if choice.network or choice.depth:
-        return f"the {stem} stem suits {job.plan.preprocess.size} pixels"
+    size = job.plan.preprocess.size
+    if choice.network or choice.stem:
+        return f"{stem}, asked for"
+    if choice.depth:
+        return f"{stem}, as pictures of {size} pixels want it; for another: --stem"
     other = "--depth 56" if stem == "cifar" else "--network resnet50"
-    return f"chosen for {job.plan.preprocess.size} pixels; for another: {other}"
+    return f"{stem}, as pictures of {size} pixels want it; for another network: {other}"
 
 
 def _memory(job: Job) -> str:

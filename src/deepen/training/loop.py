@@ -54,13 +54,13 @@ def train(job: Job, console: Console | None = None, stop: Stop | None = None) ->
                         state.save(job.run.state)
                         saved = now
                 finish_epoch(job, state, journal)
+            return conclude(job, journal.watch)
         except Interrupted:
             state.save(job.run.state)
             journal.interrupted(progress)
             raise
         except Diverged as reason:
             raise Diverged(f"step {progress.step + 1}: {reason}; {kept(job, progress)}") from None
-        return conclude(job, journal.watch)
 
 
 def kept(job: Job, progress: Progress) -> str:
@@ -83,6 +83,7 @@ def started(job: Job, journal: Journal) -> State:
     if job.run.state.exists():
         state.restore(job.run.state)
     journal.begin(state.progress, resumed=job.resumed)
+    journal.left_out(job.bad)
     return state
 
 
@@ -99,10 +100,13 @@ def set_rates(job: Job, state: State) -> None:
 def finish_epoch(job: Job, state: State, journal: Journal) -> None:
     """Validate, keep the model (with patience: the best one), save the state, write it down."""
     progress, plan = state.progress, job.plan
+    state.refuse_overflow()
     model = Model(state.best_guess, plan.classes, plan.preprocess)
     error = validation_error(job, model, journal)
-    better = error is not None and error < progress.best_error
+    best = progress.best_error
+    better = error is not None and (best is None or error < best)
     journal.epoch(progress, error)
+    journal.left_out(job.bad)
     progress.next_epoch(error if better else None)
     if better or not plan.recipe.patience:
         model.facts = {**job.facts, "epoch": progress.epoch, "validation_error": error}

@@ -17,7 +17,7 @@ class Recipe:
     epochs: int = 20
     """Passes over the training pictures; the schedule is fitted to them."""
     batch: int = 0
-    """Pictures a step; 0: 250 small ones or 64 larger ones, and at least 20 steps an epoch."""
+    """Pictures a step; 0: 250 small ones or 64 larger ones, fewer (down to 16) of a small set."""
     learning_rate: float = 0.1
     """Of SGD, at the schedule's height."""
     filter_rate: float = 0.042

@@ -5,6 +5,7 @@ import platform
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,11 @@ class Run:
 
     def log(self, event: str, **values: Any) -> None:
         """Append one line to the log."""
-        with (self.folder / LOG).open("a") as file:
-            file.write(json.dumps({"event": event, **values}) + "\n")
+        try:
+            with (self.folder / LOG).open("a") as file:
+                file.write(json.dumps({"event": event, **values}) + "\n")
+        except OSError as error:
+            raise UserError(f"cannot write {self.folder / LOG}: {error.strerror}") from error
 
     def events(self) -> list[dict[str, Any]]:
         """The log, as far as its lines are whole."""
@@ -79,19 +83,26 @@ class Run:
         lines = path.read_text().splitlines() if path.exists() else []
         return [json.loads(line) for line in lines if line.endswith("}")]
 
-    def forget_after(self, step: int) -> None:
-        """Drop the log's lines of steps that a resumed run will do again."""
-        kept = [event for event in self.events() if event.get("step", 0) <= step]
+    def forget_after(self, step: int, epoch: int) -> None:
+        """Drop the log's lines of steps and epochs that a resumed run will do again."""
+        kept = [e for e in self.events() if e.get("step", 0) <= step and e.get("epoch", 0) <= epoch]
         body = "".join(json.dumps(event) + "\n" for event in kept)
         replace_durably(self.folder / LOG, body.encode())
 
 
-def free_folder(parent: Path, name: str) -> Path:
-    """parent/name, or the first of name-2, name-3, ... that does not exist."""
-    candidate, number = parent / name, 2
-    while candidate.exists():
-        candidate, number = parent / f"{name}-{number}", number + 1
-    return candidate
+def claimed(parent: Path, name: str) -> Path:
+    """parent/name, or the first of name-2, name-3, ... that was not there: made now, so that two
+    runs that start together do not share it. Raises UserError."""
+    for number in count(1):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError(f"cannot make {folder}: {error.strerror}") from error
+        return folder
+    raise AssertionError
 
 
 def _versions() -> dict[str, str]:

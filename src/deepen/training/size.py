@@ -29,9 +29,10 @@ def picture_size(settings: Settings, table: Table, machine: Chosen) -> tuple[int
     side = usual_side(table)
     if side <= SMALL:
         return max(8, side), "their own size"
+    sizes = [size for size in SIZES if size <= side] or [SIZES[-1]]
     if machine.device.type != "cpu":
-        return SIZES[0], "as in the paper"
-    return _affordable(settings, table, machine)
+        return sizes[0], "as in the paper" if sizes[0] == SIZES[0] else "about their own"
+    return _affordable(settings, table, machine, sizes)
 
 
 def preprocessing(size: int) -> Preprocess:
@@ -40,16 +41,18 @@ def preprocessing(size: int) -> Preprocess:
     return Preprocess(size, resize, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
 
-def _affordable(settings: Settings, table: Table, machine: Chosen) -> tuple[int, str]:
-    """The largest size at which the training fits: time grows with the number of pixels."""
+def _affordable(
+    settings: Settings, table: Table, machine: Chosen, sizes: list[int]
+) -> tuple[int, str]:
+    """The largest of `sizes` at which the training fits: time grows with the number of pixels."""
     budget = PATIENCE if settings.minutes is None else 60 * settings.minutes
     epochs = settings.recipe.epochs if settings.minutes is None else FEWEST_EPOCHS
     tried = _seconds_per_picture(settings, len(table.classes), machine)
-    for size in SIZES:
+    for size in sizes:
         expected = tried * (size / TRIED) ** 2 * epochs * len(table.splits["train"])
         if expected <= budget:
             return size, f"what {budget / 60:.0f} minutes on this CPU allow for {epochs} epochs"
-    return SIZES[-1], f"the least, though {epochs} epochs do not fit into {budget / 60:.0f} minutes"
+    return sizes[-1], f"the least, though {epochs} epochs do not fit into {budget / 60:.0f} minutes"
 
 
 def _seconds_per_picture(settings: Settings, classes: int, machine: Chosen) -> float:

@@ -12,7 +12,7 @@ from deepen.model import checkpoint
 from deepen.nets.network import Network
 from deepen.training.optimiser import optimisers
 from deepen.training.recipe import Recipe
-from deepen.training.step import Result
+from deepen.training.step import Diverged, Result
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Progress:
     """Training pictures of this epoch, as augmented, that were called something else."""
     seen: int = 0
     """Training pictures of this epoch."""
-    best_error: float = 1.0
+    best_error: float | None = None
     """Lowest validation error so far, as a fraction."""
     best_epoch: int = 0
     """Epochs done when it was reached."""
@@ -77,8 +77,14 @@ class State:
         if self.average is not None:
             self.average.update_parameters(self.network)
 
+    def refuse_overflow(self) -> None:
+        """Raises Diverged if a weight is not finite: nothing good is to be written over."""
+        if not torch.isfinite(torch.nn.utils.get_total_norm(self.network.parameters())):
+            raise Diverged("the weights overflowed in the last step; try a lower --learning-rate")
+
     def save(self, path: Path) -> None:
-        """Durably, without pickle; raises UserError if it cannot."""
+        """Durably, without pickle; raises UserError if it cannot, and Diverged."""
+        self.refuse_overflow()
         checkpoint.write(path, self._tensors(), {"progress": asdict(self.progress)})
 
     def restore(self, path: Path) -> None:

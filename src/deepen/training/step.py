@@ -59,9 +59,10 @@ def step(task: Task, optimisers: list[torch.optim.Optimizer], batch: Batch, epoc
     images, labels = prepared(task, batch, epoch)
     statistics = [buffer.clone() for buffer in task.network.buffers()]
     loss, wrong = _backward(task, images, labels)
-    parameters = list(task.network.parameters())
-    gradient = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    if not torch.isfinite(loss + gradient):
+    parameters, total = list(task.network.parameters()), torch.nn.utils.get_total_norm
+    gradient = total([p.grad for p in parameters if p.grad is not None])
+    spread = total([b for b in task.network.buffers() if b.is_floating_point()])
+    if not torch.isfinite(loss + gradient + spread):
         _restore(task.network, statistics)
         raise Diverged(_reason(task, images, float(loss)))
     if task.recipe.clip:
@@ -89,12 +90,16 @@ def _backward(task: Task, images: Tensor, labels: Tensor) -> tuple[Tensor, Tenso
     """Gradients of the mean loss, in as many parts as the recipe says: (loss, number wrong)."""
     parts = task.recipe.accumulate
     loss, wrong = images.new_zeros(()), labels.new_zeros((), dtype=torch.int64)
+    weighted = task.weights is not None and labels.ndim == 1
+    whole = task.weights[labels].sum() if weighted else len(images)  # type: ignore[index]
     for x, y in zip(images.chunk(parts), labels.chunk(parts), strict=True):
         with task.machine.autocast():
             logits = task.forward(x)
         smoothing = task.recipe.label_smoothing
-        part = F.cross_entropy(logits.float(), y, task.weights, label_smoothing=smoothing)
-        part = part * (len(x) / len(images))
+        part = F.cross_entropy(
+            logits.float(), y, task.weights, reduction="sum", label_smoothing=smoothing
+        )
+        part = part / whole
         part.backward()  # type: ignore[no-untyped-call]
         truth = y if y.ndim == 1 else y.argmax(1)
         loss, wrong = loss + part.detach(), wrong + (logits.argmax(1) != truth).sum()

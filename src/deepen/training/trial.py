@@ -20,6 +20,9 @@ def seconds_per_step(task: Task, stored: int) -> float:
     task.machine.place(task.network)
     task.network.train()
     trial = optimisers(task.network, task.recipe)
+    for optimiser in trial:
+        for group in optimiser.param_groups:
+            group["lr"] = 0.0  # noise at the full rate may overflow, which would say nothing
     times: list[float] = []
     batch = _noise(task, stored)
     with task.machine.running():
