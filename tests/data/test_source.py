@@ -1,4 +1,5 @@
 import io
+import os
 import re
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepen.data.source import Source, read
+from deepen.data.source import Source, absolute, read
 from deepen.data.table import Table
 from deepen.errors import UserError
 
@@ -258,6 +259,62 @@ def test_no_such_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert refused(Source("flower")) == "no file or folder flower; did you mean flowers?"
     assert refused(Source("zzz")) == "no file or folder zzz"
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("x" * 300, "File name too long"),
+        ("~nobody-of-this-name/x", "Could not determine home directory."),
+        ("a\0b", "embedded null byte"),
+    ],
+)
+def test_what_can_be_no_path(source: str, reason: str) -> None:
+    assert refused(Source(source)) == (
+        f"no file or folder {source}: {reason}; "
+        "a folder, a table (.csv, .parquet) or a Hugging Face owner/name is needed"
+    )
+
+
+def test_an_unreadable_folder_is_no_missing_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may read any folder, so the system's refusal is played."""
+
+    def guarded(path: str) -> object:
+        if Path(path).name == "b":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    classes(tmp_path, "a", "b", "c")
+    scandir = os.scandir
+    monkeypatch.setattr("os.scandir", guarded)
+    assert refused(Source(str(tmp_path))) == (
+        f"the folder {tmp_path}/b cannot be read: Permission denied; "
+        "move it elsewhere, or make it readable"
+    )
+
+
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
+
+
+def test_classes_written_differently_are_the_same(tmp_path: Path) -> None:
+    classes(tmp_path / "train", DECOMPOSED, "cafz")
+    classes(tmp_path / "test", COMPOSED)
+    table = as_is(tmp_path)
+    assert table.classes == ("cafz", COMPOSED)
+    assert len(names_by_class(table, "test")[COMPOSED]) == 4
+    assert table.splits["train"].pictures[0] == png(0)
+
+
+def test_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "flowers").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for given in ("flowers", "~/flowers", f"{tmp_path}/flowers"):
+        assert absolute(Source(given, limit=3)) == Source(f"{tmp_path}/flowers", limit=3)
+    for source in (Source(), Source("someone/pictures")):
+        assert absolute(source) == source
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def read_folder(listing: Listing, group_by: str | None) -> Found:
 def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
     """Each folder below `root` by its relative path ("" for the root), with the files in it."""
     above: dict[str, set[tuple[int, int]]] = {"": set()}
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, onerror=_refuse_unreadable, followlinks=True):
         relative = Path(folder).relative_to(root).as_posix().removeprefix(".")
         seen = above.pop(relative)
         status = os.stat(folder)
@@ -84,6 +84,14 @@ def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
         for name in folders:
             above[f"{relative}/{name}".lstrip("/")] = seen | {(status.st_dev, status.st_ino)}
         yield relative, [name for name in files if not name.startswith(".")]
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    """Or else a class would be missing in silence."""
+    raise UserError(
+        f"the folder {error.filename} cannot be read: {error.strerror}; move it elsewhere, "
+        "or make it readable"
+    ) from error
 
 
 def _split(path: str) -> str:

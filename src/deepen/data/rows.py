@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepen.data.table import Indices
+from deepen.data.table import Indices, same_name
 
 SPLITS = {
     "train": "train",
@@ -49,10 +49,11 @@ def in_order(classes: set[str]) -> tuple[str, ...]:
 
 
 def coded(labels: Sequence[str]) -> tuple[tuple[str, ...], Indices]:
-    """The classes in `labels` (n,), and each label's place among them (n,)."""
-    classes = in_order(set(labels))
+    """The classes in `labels` (n,), by `same_name`, and each label's place among them (n,)."""
+    names = {label: same_name(label) for label in set(labels)}
+    classes = in_order(set(names.values()))
     place = {name: i for i, name in enumerate(classes)}
-    return classes, np.array([place[label] for label in labels], np.int64)
+    return classes, np.array([place[names[label]] for label in labels], np.int64)
 
 
 def number(count: int, one: str, many: str = "") -> str:

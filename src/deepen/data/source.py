@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from unicodedata import normalize
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from deepen.data.columns import Columns
 from deepen.data.folder import listed, read_folder
 from deepen.data.rows import Found, Rows, number, some
 from deepen.data.split import choose, hold_out
-from deepen.data.table import Indices, Split, Table
+from deepen.data.table import Indices, Split, Table, same_name
 from deepen.data.tables import TABLES, is_saved, read_hub, read_saved, read_tables, table_files
 from deepen.errors import UserError, nearest
 
@@ -57,6 +57,30 @@ def read(source: Source, seed: int) -> Table:
     return _limited(table, source.limit, seed)
 
 
+def absolute(source: Source) -> Source:
+    """The same with the whole path of what lies on this machine: it is found from any folder.
+
+    None and names of the Hub stay. Raises UserError for what can be no path.
+    """
+    if source.source is None or not (path := _path(source.source)).exists():
+        return source
+    return replace(source, source=str(path.absolute()))
+
+
+def _path(text: str) -> Path:
+    try:
+        path = Path(text).expanduser()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, no such user, a closed folder
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(
+            f"no file or folder {text}: {reason}; a folder, a table (.csv, .parquet) "
+            "or a Hugging Face owner/name is needed"
+        ) from error
+    return path
+
+
 def _check(source: Source) -> None:
     if not 0 <= source.validation < 1:
         raise UserError(f"--validation {source.validation}: a share from 0 to below 1 is needed")
@@ -68,7 +92,7 @@ def _found(source: Source) -> Found:
     columns = Columns(source.image_column, source.label_column, source.group_by)
     if source.source is None:
         return read_tables(table_files(BUILTIN), columns)
-    path = Path(source.source).expanduser()
+    path = _path(source.source)
     if path.is_dir():
         return _in_folder(path, columns)
     if path.is_file():
@@ -155,7 +179,7 @@ def _used(rows: Rows) -> tuple[str, ...]:
 def _refuse_alike(name: str, classes: tuple[str, ...]) -> None:
     seen: dict[str, str] = {}
     for given in classes:
-        same = seen.setdefault(normalize("NFC", given).strip().casefold(), given)
+        same = seen.setdefault(same_name(given).strip().casefold(), given)
         if same != given:
             raise UserError(
                 f"{name} has classes {same!r} and {given!r}, which differ only in "

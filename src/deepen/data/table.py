@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar, overload
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,11 @@ from numpy.typing import NDArray
 T = TypeVar("T")
 
 Indices = NDArray[np.int64]
+
+
+def same_name(name: str) -> str:
+    """A class's name in NFC: café is one class, whichever way its é is written."""
+    return normalize("NFC", name)
 
 
 class Lazy(Sequence[T]):
