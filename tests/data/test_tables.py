@@ -205,6 +205,30 @@ def test_labels_that_are_no_classes(tmp_path: Path) -> None:
     assert refused(path).startswith("--label-column label holds list<")
 
 
+def test_columns_of_no_use(tmp_path: Path) -> None:
+    pictures = [{"bytes": png(i), "path": None} for i in range(2)]
+    path = write_parquet(tmp_path / "t.parquet", image=pictures, n=[1, 2], label=["a", "b"])
+    assert refused(path, image_column="image", group_by="image") == (
+        "--group-by image holds struct<bytes: binary, path: null>; "
+        "one text, number or date each is needed"
+    )
+    assert refused(path, image_column="n") == (
+        "--image-column n holds int64; paths (string), encoded pictures (binary) or both "
+        "(a struct of bytes and path) are needed"
+    )
+    raw = write_parquet(tmp_path / "u.parquet", image=[png(), png()])
+    assert refused(raw, image_column="image", label_column="image") == (
+        "--label-column image holds binary; one class each is needed"
+    )
+
+
+def test_declared_classes_written_differently_are_one(tmp_path: Path) -> None:
+    saved(["z", "cafe\u0301", "caf\u00e9"], [2, 0, 1]).save_to_disk(tmp_path / "one")
+    table = as_is(tmp_path / "one")
+    assert table.classes == ("z", "caf\u00e9")
+    assert labels(table) == ["caf\u00e9", "z", "caf\u00e9"]
+
+
 def test_files_that_are_no_tables(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"nothing of the kind")
     assert refused(tmp_path / "x.parquet").startswith(

@@ -10,11 +10,13 @@ import numpy as np
 
 from deepen.data.folder import SUFFIXES
 from deepen.data.rows import Rows, coded, some
-from deepen.data.table import Indices, Lazy
+from deepen.data.table import Indices, Lazy, same_name
 from deepen.errors import UserError, nearest
 
 _IMAGE_NAMES = ("image", "img", "picture", "photo", "file_name", "filename", "file", "path")
 _LABEL_NAMES = ("label", "labels", "class", "class_name", "category", "target")
+_TEXT = ("string", "large_string", "string_view")
+_BYTES = ("binary", "large_binary", "binary_view")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def rows_of(dataset: Any, split: str, base: Path | None, columns: Columns) -> Ro
     if columns.group is not None:
         _column(dataset, columns.group, "--group-by", [])
         groups = _grouped(table[columns.group], columns.group)
-    pictures, names = _pictures(table[image], split, base)
+    pictures, names = _pictures(table[image], image, split, base)
     return Rows(pictures, names, classes, codes, groups)
 
 
@@ -63,10 +65,8 @@ def _image_columns(dataset: Any) -> list[str]:
     typed = [name for name, kind in features.items() if isinstance(kind, datasets.Image)]
     if typed:
         return typed
-    raw = [name for name, kind in features.items() if _storage(kind) in ("binary", "large_binary")]
-    texts = [
-        name for name, kind in features.items() if _storage(kind) in ("string", "large_string")
-    ]
+    raw = [name for name, kind in features.items() if _storage(kind) in _BYTES]
+    texts = [name for name, kind in features.items() if _storage(kind) in _TEXT]
     named = [name for name in texts if name.casefold() in _IMAGE_NAMES]
     return raw or named or [name for name in texts if _is_path(dataset, name)]
 
@@ -94,35 +94,60 @@ def _labels(dataset: Any, table: Any, label: str) -> tuple[tuple[str, ...], Indi
 
     feature, column = dataset.features[label], table[label]
     if isinstance(feature, datasets.ClassLabel):
-        return tuple(feature.names), column.fill_null(-1).to_numpy().astype(np.int64)
+        return _declared(feature.names, column.fill_null(-1).to_numpy().astype(np.int64))
+    refusal = UserError(f"--label-column {label} holds {column.type}; one class each is needed")
     if pa.types.is_nested(column.type) or pa.types.is_floating(column.type):
-        raise UserError(f"--label-column {label} holds {column.type}; one class each is needed")
-    texts = column.cast(pa.string()).to_pylist()
+        raise refusal
+    try:
+        texts = column.cast(pa.string()).to_pylist()
+    except pa.ArrowException as error:  # bytes that are no text, for one
+        raise refusal from error
     classes, codes = coded([text or "" for text in texts])
     if "" not in classes:
         return classes, codes
     return classes[1:], codes - 1  # the empty text sorts first
 
 
+def _declared(names: Sequence[str], codes: Indices) -> tuple[tuple[str, ...], Indices]:
+    """The classes in the order declared, two of one `same_name` as one; codes: (n,), -1 = none."""
+    alike = [same_name(name) for name in names]
+    classes = tuple(dict.fromkeys(alike))
+    places = np.array([*map(classes.index, alike), -1], np.int64)  # -1 takes the last
+    return classes, places[codes]
+
+
 def _grouped(column: Any, name: str) -> Indices:
+    import pyarrow as pa
+
     if column.null_count:
         raise UserError(f"--group-by {name}: {column.null_count} rows have no value")
+    if pa.types.is_nested(column.type):
+        raise UserError(
+            f"--group-by {name} holds {column.type}; one text, number or date each is needed"
+        )
     codes = column.combine_chunks().dictionary_encode().indices
     return np.asarray(codes, np.int64)
 
 
-def _pictures(column: Any, split: str, base: Path | None) -> tuple[Sequence[bytes], Sequence[str]]:
+def _pictures(
+    column: Any, name: str, split: str, base: Path | None
+) -> tuple[Sequence[bytes], Sequence[str]]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    count = len(column)
+    count, kind = len(column), str(column.type)
     numbered = Lazy(partial(_numbered, split), count)
-    if pa.types.is_struct(column.type):
+    if pa.types.is_struct(column.type) and {"bytes", "path"} <= {part.name for part in column.type}:
         inline, paths = (pc.struct_field(column, part) for part in ("bytes", "path"))
         return Lazy(partial(_from_struct, inline, paths, base), count), numbered
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if kind in _TEXT:
         return Lazy(partial(_from_path, column, base), count), [p or "" for p in column.to_pylist()]
-    return Lazy(partial(_from_bytes, column), count), numbered
+    if kind in _BYTES:
+        return Lazy(partial(_from_bytes, column), count), numbered
+    raise UserError(
+        f"--image-column {name} holds {kind}; paths (string), encoded pictures (binary) or both "
+        "(a struct of bytes and path) are needed"
+    )
 
 
 def _numbered(split: str, index: int) -> str:
