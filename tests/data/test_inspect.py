@@ -9,7 +9,7 @@ from PIL import Image
 from deepen.data.cache import Cache
 from deepen.data.copies import exact_pairs, near_pairs
 from deepen.data.inspect import inspect
-from deepen.data.pack import pack
+from deepen.data.pack import Packed, prepare
 from deepen.data.preprocess import Preprocess
 from deepen.data.report import stop_if_unfit
 from deepen.data.source import Source, read
@@ -68,7 +68,9 @@ def test_a_report() -> None:
 def test_packing_looks_for_it() -> None:
     train = split("a", [encoded(blobs(i)) for i in range(4)] * 2, [0, 1] * 4)
     square = Preprocess(32, 32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    known = {"train": pack(train, square, Cache(), 1, silent).records}
+    packed = prepare(train, square, Cache(), 1, silent)
+    assert isinstance(packed, Packed)
+    known = {"train": packed.records}
     unread = Split([], train.labels, train.names)
     assert (
         inspect(table(train=unread), 1, known=known).lines()

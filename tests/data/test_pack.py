@@ -4,13 +4,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from deepen.data.cache import Cache
-from deepen.data.pack import Packed, Streamed, pack, prepare
+from deepen.data.pack import Packed, Streamed, prepare
 from deepen.data.preprocess import Preprocess
 from deepen.data.table import Lazy, Split
 from deepen.errors import Interrupted, UserError
@@ -25,13 +26,27 @@ def png(shade: int, form: str = "PNG") -> bytes:
     return file.getvalue()
 
 
+def picture(seed: int) -> bytes:
+    """Noise as a JPEG file, large enough that libjpeg may reduce it while decoding."""
+    noise = np.random.default_rng(seed).integers(0, 256, (50, 40 + seed, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "JPEG")
+    return file.getvalue()
+
+
 def split(pictures: list[bytes]) -> Split:
     names = [f"{i}.png" for i in range(len(pictures))]
     return Split(pictures, np.arange(len(pictures)), names)
 
 
 def packed(pictures: list[bytes], preprocess: Preprocess = SQUARE) -> Packed:
-    return pack(split(pictures), preprocess, Cache(), 2, silent)
+    return pack(split(pictures), preprocess)
+
+
+def pack(given: Split, preprocess: Preprocess = SQUARE) -> Packed:
+    result = prepare(given, preprocess, Cache(), 2, silent)
+    assert isinstance(result, Packed)
+    return result
 
 
 def counting(pictures: list[bytes], read: list[int]) -> Split:
@@ -71,7 +86,7 @@ def test_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_key_is_the_contents() -> None:
     key = packed(MANY).key
     renamed = Split(MANY, np.zeros(50, np.int64), ["other"] * 50)
-    assert pack(renamed, SQUARE, Cache(), 1, silent).key == key
+    assert pack(renamed).key == key
     assert packed(MANY[::-1]).key != key
     assert packed(MANY, Preprocess(8, 9, SQUARE.mean, SQUARE.std)).key != key
     assert packed(MANY, Preprocess(8, 8, SQUARE.mean, SQUARE.std, "bicubic")).key != key
@@ -107,7 +122,7 @@ def test_stopping_leaves_nothing_behind() -> None:
             yield item
 
     with pytest.raises(Interrupted):
-        pack(split(MANY), SQUARE, Cache(), 2, stopping)
+        prepare(split(MANY), SQUARE, Cache(), 2, stopping)
     assert list(Cache().folder.iterdir()) == []
     assert len(packed(MANY)) == 50
 
@@ -126,7 +141,7 @@ PROGRAM = """
 import sys
 import numpy as np
 from deepen.data.cache import Cache
-from deepen.data.pack import pack
+from deepen.data.pack import prepare
 from deepen.data.preprocess import Preprocess
 from deepen.data.folder import listed, read_folder
 from deepen.data.table import Split
@@ -134,7 +149,8 @@ from deepen.watch import silent
 from pathlib import Path
 rows = read_folder(listed(Path(sys.argv[1])), None).splits["train"]
 square = Preprocess(8, 8, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-print(pack(Split(rows.pictures, rows.codes, rows.names), square, Cache(), 1, silent).pixels.sum())
+split = Split(rows.pictures, rows.codes, rows.names)
+print(prepare(split, square, Cache(), 1, silent).pixels.sum())
 """
 
 
@@ -166,9 +182,27 @@ def test_room_decides() -> None:
     assert isinstance(prepare(split(MANY), SQUARE, smaller, 1, silent), Streamed)
 
 
+def test_a_fuller_disk_changes_nothing_that_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = packed(MANY)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    assert (packed(MANY).pixels == first.pixels).all()
+    other = prepare(split(MANY[::-1]), SQUARE, Cache(), 1, silent)
+    assert isinstance(other, Streamed)
+    monkeypatch.undo()
+    assert packed(MANY[::-1]).key == other.key
+
+
+def test_streamed_squares_are_the_packed_ones() -> None:
+    pictures = [picture(seed) for seed in range(20)]
+    streamed = prepare(split(pictures), SQUARE, Cache(limit=0), 3, silent)
+    assert isinstance(streamed, Streamed)
+    for _ in range(2):
+        assert (streamed.fetch(np.arange(20)[::-1]) == packed(pictures).pixels[::-1]).all()
+
+
 def test_pictures_are_read_no_more_than_twice() -> None:
     read: list[int] = []
-    pack(counting(MANY, read), SQUARE, Cache(), 1, silent)
+    pack(counting(MANY, read))
     assert sorted(read) == sorted([*range(50)] * 2)
-    pack(counting(MANY, read), SQUARE, Cache(), 1, silent)
+    pack(counting(MANY, read))
     assert len(read) == 150

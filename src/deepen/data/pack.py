@@ -74,6 +74,8 @@ class Streamed:
     ahead: int = 2
     bad: dict[int, Bad] = field(default_factory=dict)
     """The bad pictures met so far, by their place; each was given as a black square."""
+    contents: str | None = None
+    """The key that they have when packed, if they were read for it."""
 
     def __post_init__(self) -> None:
         self._pool = ThreadPoolExecutor(self.workers)
@@ -83,7 +85,9 @@ class Streamed:
 
     @property
     def key(self) -> str:
-        """Digest of the pictures' names and the side alone: the set is too large to read for it."""
+        """`contents`, else a digest of the pictures' names and the side alone."""
+        if self.contents is not None:
+            return self.contents
         whole = hashlib.blake2b(f"{self.preprocess.resize}".encode(), digest_size=16)
         for name in self.names:
             whole.update(name.encode(errors="surrogateescape") + b"\0")
@@ -119,27 +123,29 @@ class Streamed:
 def prepare(
     split: Split, preprocess: Preprocess, cache: Cache, workers: int, watch: Watch
 ) -> Packed | Streamed:
-    """Packed where the cache has room for the squares, streamed otherwise."""
-    if cache.holds(len(split) * preprocess.resize**2 * 3):
-        return pack(split, preprocess, cache, workers, watch)
-    return Streamed(split, preprocess, workers)
-
-
-def pack(split: Split, preprocess: Preprocess, cache: Cache, workers: int, watch: Watch) -> Packed:
-    """The squares of a split, from the cache if its contents were packed before.
+    """Packed where the cache has the squares or has room for them, streamed otherwise.
 
     Nothing is left behind if it stops half-way; several processes may pack the same at once.
     Raises Interrupted where `watch` does, UserError when the disk is full.
     """
+    size = len(split) * preprocess.resize**2 * 3
+    if size > cache.limit:  # never packed, and too much to read for a digest
+        return Streamed(split, preprocess, workers)
     cache.make()
     key = _key(split, preprocess, workers, watch)
-    stored = _load(cache.folder / key, len(split), preprocess.resize)
+    path = cache.folder / key
+    stored = _load(path, len(split), preprocess.resize)
+    if stored is None:  # only now does room matter: squares that lie there take no more
+        if not cache.holds(size):
+            return Streamed(split, preprocess, workers, contents=key)
+        _store(path, split, preprocess, workers, watch)
+        stored = _load(path, len(split), preprocess.resize)
     if stored is None:
-        _store(cache.folder / key, split, preprocess, workers, watch)
-        stored = _load(cache.folder / key, len(split), preprocess.resize)
-    if stored is None:
-        raise UserError(f"the cache does not keep what is written: {cache.folder / key}.npy")
-    pixels, records = stored
+        raise UserError(f"the cache does not keep what is written: {path}.npy")
+    return _packed(*stored, key, split)
+
+
+def _packed(pixels: Pixels, records: Records, key: str, split: Split) -> Packed:
     good = np.flatnonzero(records.good)
     return Packed(
         pixels=pixels,
