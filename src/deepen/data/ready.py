@@ -11,8 +11,8 @@ from deepen.data.inspect import inspect
 from deepen.data.pack import Packed, Streamed, prepare
 from deepen.data.preprocess import Preprocess
 from deepen.data.report import Report, stop_if_unfit
-from deepen.data.survey import survey
-from deepen.data.table import Table
+from deepen.data.survey import CHUNK, survey
+from deepen.data.table import Indices, Table
 from deepen.watch import Watch, silent
 
 PEEK = 64
@@ -21,6 +21,8 @@ SAMPLE = 2_000
 """Pictures a split that are checked before training where they are too many to be packed."""
 MEASURED = 10_000
 """Pictures over which mean and deviation are taken: enough for three digits."""
+MEASURED_BYTES = 2**28
+"""Of their pixels: a second's counting."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,27 @@ class Data:
 
     @property
     def fingerprint(self) -> str:
-        """Digest of every picture, label and split: equal for equal data only."""
-        whole = hashlib.blake2b(digest_size=16)
-        for split in (self.train, self.validation, self.test):
-            if split is not None:
-                whole.update(f"{split.key} {len(split.labels)}".encode() + split.labels.tobytes())
-        return whole.hexdigest()
+        """Digests of each split's pictures and labels: equal only for data that train alike.
+
+        Whether the pictures are packed or streamed counts only where some are bad: these are
+        among the streamed, so that other batches follow.
+        """
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return ", ".join(
+            f"{name} pictures {split.key}, {name} labels {_digest(split.labels)}"
+            for name, split in splits.items()
+            if split is not None
+        )
+
+
+def differing(before: str, after: str) -> str:
+    """The parts in which two fingerprints differ, such as `train labels, test pictures`."""
+    apart = set(before.split(", ")) ^ set(after.split(", "))
+    return ", ".join(sorted({part.rpartition(" ")[0] for part in apart}))
+
+
+def _digest(labels: Indices) -> str:
+    return hashlib.blake2b(labels.tobytes(), digest_size=16).hexdigest()
 
 
 def ready(table: Table, preprocess: Preprocess, stored: int, workers: int, watch: Watch) -> Data:
@@ -66,12 +83,29 @@ def usual_side(table: Table) -> int:
 
 def measured(preprocess: Preprocess, pictures: Packed | Streamed) -> Preprocess:
     """The same with mean and deviation of (some of) these pictures' channels."""
-    some = np.unique(np.linspace(0, len(pictures.labels) - 1, MEASURED).astype(np.int64))
+    most = max(1, MEASURED_BYTES // pictures.fetch(np.zeros(1, np.int64)).nbytes)
+    wanted = np.linspace(0, len(pictures.labels) - 1, min(MEASURED, most))
+    some = np.unique(wanted.astype(np.int64))
     if isinstance(pictures, Streamed):
         some = some[:: max(1, len(some) // 500)]  # each is decoded for this alone
-    pixels = pictures.fetch(some).reshape(-1, 3)
-    mean, std = pixels.mean(0) / 255, np.maximum(pixels.std(0) / 255, 1e-3)
-    return replace(preprocess, mean=_rounded(mean), std=_rounded(std))
+    shares, levels = _levels(pictures, some), np.arange(256) / 255
+    mean = shares @ levels
+    std = np.sqrt((shares * (levels - mean[:, None]) ** 2).sum(1))
+    return replace(preprocess, mean=_rounded(mean), std=_rounded(np.maximum(std, 1e-3)))
+
+
+def _levels(pictures: Packed | Streamed, some: Indices) -> NDArray[np.float64]:
+    """(m,) -> (3, 256): how often each channel has each level, as shares.
+
+    A few pictures at a time: means and squares of them all at once would take eight times their
+    bytes.
+    """
+    counts = np.zeros((3, 256), np.int64)
+    for start in range(0, len(some), CHUNK):
+        pixels = pictures.fetch(some[start : start + CHUNK]).reshape(-1, 3)
+        counts += np.stack([np.bincount(channel, minlength=256) for channel in pixels.T])
+    shares: NDArray[np.float64] = counts / counts.sum(1, keepdims=True)
+    return shares
 
 
 def _rounded(values: NDArray[np.float64]) -> tuple[float, float, float]:
