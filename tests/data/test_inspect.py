@@ -8,7 +8,7 @@ from PIL import Image
 
 from deepen.data.cache import Cache
 from deepen.data.copies import exact_pairs, near_pairs
-from deepen.data.inspect import inspect
+from deepen.data.inspect import check, inspect
 from deepen.data.pack import Packed, prepare
 from deepen.data.preprocess import Preprocess
 from deepen.data.report import stop_if_unfit
@@ -86,7 +86,7 @@ def test_a_sample_is_said() -> None:
     assert "Looked at a sample of 10 of the 40 pictures of train." in report.lines()
 
 
-@pytest.mark.parametrize(("bad", "stops"), [(1, False), (2, True), (9, True)])
+@pytest.mark.parametrize(("bad", "stops"), [(1, False), (2, True), (20, True), (21, True)])
 def test_too_many_bad(bad: int, stops: bool) -> None:
     good = encoded(Image.new("L", (4, 4)))
     report = inspect(table(train=split("a", [b""] * bad + [good] * (100 - bad), [0, 1] * 50)), 1)
@@ -95,11 +95,18 @@ def test_too_many_bad(bad: int, stops: bool) -> None:
         return
     with pytest.raises(UserError) as caught:
         stop_if_unfit(report)
-    listed = ", ".join(f"a{i} (the file is empty)" for i in range(min(bad, 5)))
-    more = f" and {bad - 5} more" if bad > 5 else ""
+    listed = ", ".join(f"a{i} (the file is empty)" for i in range(min(bad, 20)))
+    more = " and 1 more; deepen check SOURCE --json lists all" if bad == 21 else ""
     assert str(caught.value) == (
         f"{bad} of 100 pictures cannot be used, more than 1%: {listed}{more}"
     )
+
+
+def test_check_looks_at_the_split_of_a_seed() -> None:
+    def said(seed: int) -> str:
+        return check(Source(limit=10), workers=1, seed=seed).notes[0]
+
+    assert [said(seed).rpartition("seed ")[2] for seed in (0, 7)] == ["0.", "7."]
 
 
 def test_nothing_good() -> None:

@@ -54,13 +54,21 @@ def inspect(
 
 
 def check(
-    source: Source, workers: int | None = None, sample: int | None = None, watch: Watch = silent
+    source: Source,
+    workers: int | None = None,
+    sample: int | None = None,
+    watch: Watch = silent,
+    *,
+    seed: int = 0,
 ) -> Report:
-    """What `deepen check` says of a source. Raises UserError where it cannot be read at all."""
+    """What `deepen check` says of a source, split as a training with this seed splits it.
+
+    Raises UserError where it cannot be read at all.
+    """
     for name, count in (("workers", workers), ("sample", sample)):
         if count is not None and count < 1:
             raise UserError(f"--{name} is at least 1, found {count}")
-    return inspect(read(source, seed=0), workers or os.cpu_count() or 1, watch, sample)
+    return inspect(read(source, seed), workers or os.cpu_count() or 1, watch, sample)
 
 
 def _report(table: Table, looked: Mapping[str, _Looked], workers: int) -> Report:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MOST_BAD = 0.01
 """Share of bad pictures above which nothing is trained."""
+NAMED = 20
+"""Bad pictures that are then named."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ def stop_if_unfit(report: Report) -> None:
     if len(bad) > MOST_BAD * checked:
         raise UserError(
             f"{len(bad)} of {checked} pictures cannot be used, more than {MOST_BAD:.0%}: "
-            + _reasons(bad)
+            + _reasons(bad, NAMED)
+            + ("; deepen check SOURCE --json lists all" if len(bad) > NAMED else "")
         )
 
 
@@ -169,5 +172,5 @@ def _said(place: Place) -> str:
     return place.name if inside else f"{place.split} {place.name}"
 
 
-def _reasons(bad: Sequence[Bad]) -> str:
-    return some([f"{one.name} ({one.reason})" for one in bad])
+def _reasons(bad: Sequence[Bad], at_most: int = 5) -> str:
+    return some([f"{one.name} ({one.reason})" for one in bad], at_most)
