@@ -44,7 +44,7 @@ else:
 
 FLAT = Parameter(name="*")
 Whole = Annotated[int | None, Parameter(converter=whole)]
-Json = Annotated[bool, Parameter(name="--json")]
+Json = Annotated[bool, Parameter("--json", help="As JSON; all else goes to standard error.")]
 Paths = Annotated[str, Parameter(allow_leading_hyphen=True, validator=no_flag)]
 
 app = App(
@@ -63,8 +63,6 @@ def demo(*, out: Path | None = None, json: Json = False) -> None:
     ----------
     out
         Folder of the run; a new one in runs/ unless told otherwise.
-    json
-        Print the evaluation as JSON; everything else goes to standard error.
     """
     from deepen.training.demo import demo
 
@@ -102,8 +100,6 @@ def train(
         Folder of a run to go on with, as its run.json says; only --workers may be given beside it.
     recipe
         Where the settings below start from: fast, or as in the paper for CIFAR or ImageNet.
-    json
-        Print the evaluation as JSON; everything else goes to standard error.
     """
     from deepen.training import job, lines
     from deepen.training.loop import train
@@ -176,17 +172,15 @@ def predict(
         Run folder or model file.
     files
         Pictures, folders of them, or - to read paths from standard input, one a line.
-    json
-        A JSON object a line.
     csv
         Comma-separated: name, label, probability, error.
     """
-    from deepen.model.predict import predict
+    from deepen.model.predict import paths_in, predict
 
     if json and csv:
         raise UserError("--json and --csv are two forms of one answer; give one")
     # Before the session, whose first Ctrl-C would wait for the end of the input.
-    paths = given_paths() if files == ("-",) else files
+    paths = paths_in(sys.stdin.read()) if files == ("-",) else files
     with session(json or csv) as (console, stop):
         machine_, inference_ = made(Machine, machine), made(Inference, inference)
         found = predict(run, paths, machine_, inference_, watched(console, stop))
@@ -284,11 +278,6 @@ def cache(*, clear: bool = False, json: Json = False) -> None:
     from deepen.data.cache import usage
 
     show(usage(clear=clear), json)
-
-
-def given_paths() -> list[str]:
-    """Paths from standard input, one a line."""
-    return [line for line in sys.stdin.read().splitlines() if line.strip()]
 
 
 def main() -> None:

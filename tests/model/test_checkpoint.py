@@ -197,7 +197,7 @@ def test_a_folder_that_is_not_there_or_a_file_is_said(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError) as caught:
             checkpoint.write(path, TENSORS, FACTS)
-        assert str(caught.value) == f"cannot write {path}: {reason}; what stood there is kept"
+        assert str(caught.value) == f"cannot write {path}: {reason}"
 
 
 def test_facts_are_plain_json(file: Path) -> None:

@@ -19,7 +19,7 @@ NAMED = 20
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG durably; a letter that the font lacks becomes a box. Raises UserError."""
     for text in figure.findobj(Text):
-        text.set_parse_math(False)  # type: ignore[attr-defined]  # a dollar in a name is a dollar
+        text.set_parse_math(False)  # a dollar in a name is a dollar
     body = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from deepen.data.cache import Cache
 from deepen.data.pack import prepare
 from deepen.data.source import Source, read
-from deepen.data.table import Table
+from deepen.data.table import Table, same_name
 from deepen.errors import UserError, nearest
 from deepen.files import replace_durably
 from deepen.model.draw import draw_evaluation
@@ -74,15 +74,15 @@ def save(result: Evaluation, folder: Path) -> None:
 def matched(table: Table, classes: tuple[str, ...]) -> NDArray[np.int64]:
     """For each class of the table its place among the model's, by name; raises UserError for one
     that the model does not know."""
+    known = [same_name(name) for name in classes]
     for name in table.classes:
-        if name not in classes:
-            known = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
-            close = nearest(name, classes)
+        if same_name(name) not in known:
+            first = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
             raise UserError(
-                f"{table.source} has a class {name!r} that the model does not know{close}; "
-                f"it knows {known}"
+                f"{table.source} has a class {name!r} that the model does not know"
+                f"{nearest(name, classes)}; it knows {first}"
             )
-    return np.array([classes.index(name) for name in table.classes], dtype=np.int64)
+    return np.array([known.index(same_name(name)) for name in table.classes], dtype=np.int64)
 
 
 def _table(model: Model, source: Source | None) -> Table:

@@ -105,7 +105,7 @@ class Predictions:
         for heading in ("picture", "label", "sure", "otherwise"):
             table.add_column(heading, overflow="fold")
         for row in self.rows:
-            others = ", ".join(f"{name} {100 * p:.0f} %" for name, p in row.others if p >= 0.005)
+            others = "".join(f"{name} {100 * p:.0f} %" for name, p in row.others[:1] if p >= 0.005)
             sure = "" if row.probability is None else f"{100 * row.probability:.1f} %"
             label = Text(row.label) if row.label else Text(row.error or "", style="red")
             table.add_row(Text(row.name), label, sure, Text(others))
@@ -141,6 +141,11 @@ def predict(
             for index, (name, row) in enumerate(zip(split.names, likely, strict=True))
         )
     )
+
+
+def paths_in(text: str) -> list[str]:
+    """One a line; blank lines are nothing."""
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def _prediction(

@@ -1,5 +1,7 @@
 """After the last step: the model held against pictures it never saw, and a picture of it all."""
 
+from pathlib import Path
+
 import numpy as np
 
 from deepen.data.pack import Packed, Streamed
@@ -23,7 +25,7 @@ def conclude(job: Job, watch: Watch) -> Evaluation | None:
         return None
     model = load(job.run.model)
     likely = probabilities(model, pictures, job.machine.in_fp32(), Inference(), watch)
-    said = f"{job.settings.source.source or 'built-in'}, {name} split"
+    said = f"{Path(job.settings.source.source or 'built-in').name}, {name} split"
     result = score(likely, pictures, model.classes, said)
     save(result, job.run.folder)
     some = np.unique(np.linspace(0, len(pictures.labels) - 1, SHOWN).astype(np.int64))

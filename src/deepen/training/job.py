@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from deepen.data.loader import steps_per_epoch
-from deepen.data.ready import Data, measured, ready
+from deepen.data.ready import Data, differing, measured, ready
 from deepen.data.source import absolute, read
 from deepen.data.survey import Bad
 from deepen.data.table import Table
@@ -75,7 +75,6 @@ def prepare(settings: Settings, out: str | Path | None = None, watch: Watch = si
     began = time.monotonic()
     if out:
         Run(Path(out)).refuse_if_used()
-    settings = replace(settings, source=absolute(settings.source))
     machine = choose(settings.machine, training=True)
     table = read(settings.source, settings.seed)
     size, why = picture_size(settings, table, machine)
@@ -92,6 +91,7 @@ def prepare(settings: Settings, out: str | Path | None = None, watch: Watch = si
     plan = planned(task, data, stored, steps, settings.seed)
     name = Path(settings.source.source or "built-in").stem or "pictures"
     run = Run(Path(out) if out else claimed(Path("runs"), name))
+    settings = replace(settings, source=absolute(settings.source))
     run.begin({"settings": settings.to_dict(), "plan": plan.to_dict(), "step_seconds": each})
     return Job(run, settings, plan, data, model, task, machine, each, why)
 
@@ -142,7 +142,8 @@ def resume(folder: str | Path, workers: int | None = None, watch: Watch = silent
     data = ready(table, plan.preprocess, plan.stored, machine.workers, watch)
     if data.fingerprint != plan.data:
         raise UserError(
-            f"the pictures of {table.source} are not those that {run.folder} began with"
+            f"the pictures of {table.source} are not those that {run.folder} began with: "
+            f"{differing(plan.data, data.fingerprint)}"
         )
     model = new(plan.spec, plan.classes, plan.preprocess, plan.seed)
     task = task_of(model, plan.recipe, machine, data)
