@@ -219,6 +219,7 @@ def test_bad_pictures_are_trained_around_and_named_in_the_log(tiny: Tiny, tmp_pa
     (tmp_path / "photos" / "b" / "1.png").write_bytes(b"")
     job = prepare(replace(tiny(epochs=2), source=Source(source)), tmp_path / "run")
     train(job)
+    train(resume(tmp_path / "run"))  # and says it no second time
     left_out = [e["name"] for e in job.run.events() if e["event"] == "left out"]
     assert sorted(left_out) == ["a/0.png", "b/1.png"]
     assert [e["epoch"] for e in job.run.events() if e["event"] == "epoch"] == [1, 2]

@@ -12,7 +12,7 @@ from deepen.data.pack import Packed, Streamed, prepare
 from deepen.data.preprocess import Preprocess
 from deepen.data.report import Report, stop_if_unfit
 from deepen.data.survey import CHUNK, survey
-from deepen.data.table import Indices, Table
+from deepen.data.table import Indices, Table, evenly
 from deepen.watch import Watch, silent
 
 PEEK = 64
@@ -75,7 +75,7 @@ def ready(table: Table, preprocess: Preprocess, stored: int, workers: int, watch
 def usual_side(table: Table) -> int:
     """Median short side of some training pictures, in pixels."""
     split = table.splits["train"]
-    some = np.unique(np.linspace(0, len(split) - 1, PEEK).astype(np.int64))
+    some = evenly(len(split), PEEK)
     sizes = np.concatenate([r.sizes for r, _ in survey(split.select(some), 1, 1, silent)])
     sides = sizes.min(1)[sizes.min(1) > 0]
     return int(np.median(sides)) if len(sides) else 0
@@ -84,8 +84,7 @@ def usual_side(table: Table) -> int:
 def measured(preprocess: Preprocess, pictures: Packed | Streamed) -> Preprocess:
     """The same with mean and deviation of (some of) these pictures' channels."""
     most = max(1, MEASURED_BYTES // pictures.fetch(np.zeros(1, np.int64)).nbytes)
-    wanted = np.linspace(0, len(pictures.labels) - 1, min(MEASURED, most))
-    some = np.unique(wanted.astype(np.int64))
+    some = evenly(len(pictures.labels), min(MEASURED, most))
     if isinstance(pictures, Streamed):
         some = some[:: max(1, len(some) // 500)]  # each is decoded for this alone
     shares, levels = _levels(pictures, some), np.arange(256) / 255

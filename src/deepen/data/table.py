@@ -79,6 +79,11 @@ class Table:
         return replace(self, notes=self.notes + sentences)
 
 
+def evenly(count: int, most: int) -> Indices:
+    """Up to `most` places among `count`, spread evenly from the first to the last."""
+    return np.unique(np.linspace(0, count - 1, most).astype(np.int64))
+
+
 def picked(items: Sequence[T], indices: Indices) -> Sequence[T]:
     """`items` at `indices`, still read only when indexed."""
     return Lazy(partial(_pick, items, indices), len(indices))

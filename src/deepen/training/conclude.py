@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from deepen.data.pack import Packed, Streamed
+from deepen.data.table import evenly
 from deepen.model.evaluate import save
 from deepen.model.evaluation import Evaluation, score
 from deepen.model.model import load
@@ -28,7 +27,7 @@ def conclude(job: Job, watch: Watch) -> Evaluation | None:
     said = f"{Path(job.settings.source.source or 'built-in').name}, {name} split"
     result = score(likely, pictures, model.classes, said)
     save(result, job.run.folder)
-    some = np.unique(np.linspace(0, len(pictures.labels) - 1, SHOWN).astype(np.int64))
+    some = evenly(len(pictures.labels), SHOWN)
     names = [
         (model.classes[true], model.classes[called])
         for true, called in zip(pictures.labels[some], likely[some].argmax(1), strict=True)

@@ -42,6 +42,7 @@ class Journal:
         self.events = SummaryWriter(str(self.run.folder), purge_step=standing.step)
         self.bar.update(self._task, completed=standing.step)
         self.run.forget_after(standing.step, standing.epoch)
+        self._left_out = {e["name"] for e in self.run.events() if e["event"] == "left out"}
         if standing.step:
             self.console.print(f"going on after step {standing.step} of {self.plan.steps}")
             self.run.log("resumed", step=standing.step)

@@ -58,6 +58,5 @@ def _affordable(
 def _seconds_per_picture(settings: Settings, classes: int, machine: Chosen) -> float:
     still = replace(settings.recipe, batch=TRIED_BATCH, accumulate=1, augment=Augment(crop="none"))
     spec = spec_of(settings.choice, SIZES[0], classes)
-    preprocess = Preprocess(TRIED, TRIED, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
-    task = Task(network(spec), still, preprocess, machine, None, classes)
+    task = Task(network(spec), still, preprocessing(TRIED), machine, None, classes)
     return seconds_per_step(task, TRIED) / TRIED_BATCH
